@@ -1,0 +1,97 @@
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class CertificateState(models.TextChoices):
+    """What is stored, moved by transitions."""
+
+    PENDING_APPLICATION = "pending_application", _("Pending Application")
+    PENDING_VERIFICATION = "pending_verification", _("Pending Verification")
+    VALIDATING_APPLICATION = "validating_application", _("Validating Application")
+    VALIDATION_FAILED = "validation_failed", _("Validation Failed")
+    ISSUED = "issued", _("Issued")
+    REVOKING = "revoking", _("Revoking")
+    REVOKED = "revoked", _("Revoked")
+    REFUNDED = "refunded", _("Refunded")
+
+
+class ShownState(models.TextChoices):
+    """What a person reads: the stored states, and two that follow from dates and are never stored."""
+
+    PENDING_APPLICATION = "pending_application", _("Pending Application")
+    PENDING_VERIFICATION = "pending_verification", _("Pending Verification")
+    VALIDATING_APPLICATION = "validating_application", _("Validating Application")
+    VALIDATION_FAILED = "validation_failed", _("Validation Failed")
+    ISSUED = "issued", _("Issued")
+    PENDING_EXPIRATION = "pending_expiration", _("Pending Expiration")
+    EXPIRED = "expired", _("Expired")
+    REVOKING = "revoking", _("Revoking")
+    REVOKED = "revoked", _("Revoked")
+    REFUNDED = "refunded", _("Refunded")
+
+
+_S = CertificateState
+
+CERTIFICATE_EDGES: dict[str, set[str]] = {
+    _S.PENDING_APPLICATION: {_S.PENDING_VERIFICATION, _S.VALIDATING_APPLICATION, _S.REFUNDED},
+    _S.PENDING_VERIFICATION: {_S.VALIDATING_APPLICATION, _S.VALIDATION_FAILED, _S.PENDING_APPLICATION},
+    _S.VALIDATING_APPLICATION: {_S.VALIDATION_FAILED, _S.PENDING_APPLICATION, _S.ISSUED},
+    _S.VALIDATION_FAILED: {_S.PENDING_VERIFICATION, _S.VALIDATING_APPLICATION, _S.REFUNDED},
+    _S.ISSUED: {_S.REVOKING, _S.REVOKED},
+    _S.REVOKING: {_S.ISSUED, _S.REVOKED},
+    _S.REVOKED: {_S.REFUNDED},
+    _S.REFUNDED: set(),
+}
+# Bought elsewhere or imported, a certificate may come in any state but Refunded, which only a payout gives.
+FIRST_STATES = set(_S) - {_S.REFUNDED}
+
+APPLICATION_RUNNING = frozenset({_S.PENDING_VERIFICATION, _S.VALIDATING_APPLICATION})
+# Only an application handed on is at an authority: before the domain is proven, nothing has left the console.
+AT_AUTHORITY = frozenset({_S.VALIDATING_APPLICATION})
+UNCHANGED_BY_DATES = frozenset({_S.REFUNDED, _S.REVOKED, _S.REVOKING})
+
+NEAR_EXPIRATION = timedelta(days=30)
+
+
+def shown_state(state: str, expires_at: datetime, at: datetime) -> ShownState:
+    """The state a person reads at `at`: Refunded, Revoked, Revoking, Expired, Pending Expiration, else as stored."""
+    if state in UNCHANGED_BY_DATES:
+        return ShownState(state)
+    if expires_at <= at:
+        return ShownState.EXPIRED
+    if state == _S.ISSUED and expires_at <= at + NEAR_EXPIRATION:
+        return ShownState.PENDING_EXPIRATION
+    return ShownState(state)
+
+
+def shown_as(shown: str, at: datetime) -> Q:
+    """The condition under which `shown_state` gives `shown` at `at`, for the database."""
+    if shown in UNCHANGED_BY_DATES:
+        return Q(state=shown)
+    if shown == ShownState.EXPIRED:
+        return Q(state__in=sorted(set(_S) - UNCHANGED_BY_DATES), expires_at__lte=at)
+    if shown == ShownState.PENDING_EXPIRATION:
+        return Q(state=_S.ISSUED, expires_at__gt=at, expires_at__lte=at + NEAR_EXPIRATION)
+    if shown == ShownState.ISSUED:
+        return Q(state=_S.ISSUED, expires_at__gt=at + NEAR_EXPIRATION)
+    return Q(state=shown, expires_at__gt=at)
+
+
+class Level(models.TextChoices):
+    DV = "DV", _("DV")
+    OV = "OV", _("OV")
+    EV = "EV", _("EV")
+
+
+class DomainType(models.TextChoices):
+    SINGLE = "single", _("Single Domain")
+    WILDCARD = "wildcard", _("Wildcard Domain")
+    MULTI = "multi", _("Multi-Domain")
+
+
+class Source(models.TextChoices):
+    PURCHASED = "purchased", _("Purchased")
+    UPLOADED = "uploaded", _("Uploaded")

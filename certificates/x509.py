@@ -1,0 +1,74 @@
+"""What is read from a real X.509 certificate."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+
+class UnreadableCertificate(ValueError):
+    """A text is no X.509 certificate; the message is the reason, fit for "<field>: <reason>"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A certificate as an authority hands it over. Moments are UTC; serial and fingerprint (SHA-256) are lower-case hex."""
+
+    not_before: datetime
+    not_after: datetime
+    serial: str
+    fingerprint: str
+    names: tuple[str, ...]
+    scts: tuple[datetime, ...]
+    pem: str
+
+    @property
+    def earliest_issue(self) -> datetime:
+        """The best guess at its issue where nobody recorded it: the earliest SCT, since notBefore is backdated."""
+        return min(self.scts, default=self.not_before)
+
+
+def read_certificate(pem: str) -> Handover:
+    """Read the first certificate of a PEM text. Raises UnreadableCertificate."""
+    try:
+        return _read(x509.load_pem_x509_certificate(pem.encode()), pem)
+    except UnreadableCertificate:
+        raise
+    except Exception as error:  # cryptography raises many kinds for malformed DER; none of them is a fault of ours
+        raise UnreadableCertificate(f"is not an X.509 certificate in PEM ({error})") from error
+
+
+def _read(certificate: x509.Certificate, pem: str) -> Handover:
+    if certificate.not_valid_after_utc <= certificate.not_valid_before_utc:
+        raise UnreadableCertificate("ends before it begins")
+    return Handover(
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        serial=f"{certificate.serial_number:x}",
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        names=_names(certificate),
+        scts=_sct_moments(certificate),
+        pem=pem,
+    )
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The DNS names of the subject alternative name, else the common name; lower-case, each once."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = extension.value.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        common_names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        names = [str(name.value) for name in common_names]
+    return tuple(dict.fromkeys(name.lower() for name in names))
+
+
+def _sct_moments(certificate: x509.Certificate) -> tuple[datetime, ...]:
+    try:
+        oid = ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS
+        scts = certificate.extensions.get_extension_for_oid(oid).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(sct.timestamp.replace(tzinfo=UTC) for sct in scts)  # type: ignore[attr-defined]

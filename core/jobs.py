@@ -1,0 +1,126 @@
+"""The outbox: work that must not run inside a transaction, ordered inside one.
+
+A handler named in `settings.JOB_HANDLERS` gets the payload and the moment outside any transaction and may return a function that
+settles the result; that function and the job's completion happen in one transaction, or not at all. Leases run by the
+database's clock, so that workers on machines whose clocks differ agree.
+"""
+
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from core.models import Job
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+MAX_ATTEMPTS = 12
+LONGEST_DELAY = timedelta(hours=1)
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the job over; what this one did must not be stored."""
+
+
+def enqueue(kind: str, *, key: str, payload: dict[str, Any], delay: timedelta = timedelta(0)) -> None:
+    """Order work in the caller's transaction. A key that is known already orders nothing more."""
+    Job.objects.get_or_create(
+        key=f"{kind}:{key}", defaults={"kind": kind, "payload": payload, "run_at": Now() + delay}
+    )
+
+
+def due() -> QuerySet[Job]:
+    free = Q(leased_until__isnull=True) | Q(leased_until__lt=Now())
+    return Job.objects.filter(free, state=Job.State.QUEUED, run_at__lte=Now()).order_by("run_at", "id")
+
+
+def claim(worker: str, *, lease: timedelta = LEASE) -> Job | None:
+    """Take one due job under a lease of this worker's, or None."""
+    # Read first without a transaction: on SQLite every transaction takes the one write lock.
+    if not due().exists():
+        return None
+    with transaction.atomic():
+        jobs = due()
+        if connection.features.has_select_for_update_skip_locked:
+            jobs = jobs.select_for_update(skip_locked=True)
+        job = jobs.first()
+        if job is None:
+            return None
+        job.lease = f"{worker}:{uuid.uuid4().hex}"
+        Job.objects.filter(pk=job.pk).update(
+            lease=job.lease, leased_until=Now() + lease, attempts=F("attempts") + 1
+        )
+    job.attempts += 1
+    return job
+
+
+def run(job: Job, *, at: datetime) -> None:
+    """Do a claimed job as of `at`; a failure is noted and tried again later, never raised."""
+    try:
+        settle = _handler(job.kind)(job.payload, at=at)
+        with transaction.atomic():
+            if settle is not None:
+                settle()
+            _complete(job)
+    except LeaseLost:
+        logger.warning("job %s was taken over by another worker", job)
+    except Exception as error:
+        logger.exception("job %s failed", job)
+        _put_off(job, error)
+
+
+def run_due(worker: str, *, clock: Callable[[], datetime] = timezone.now, limit: int = 100) -> int:
+    """Run due jobs one after another, at most `limit`; return how many were run."""
+    for count in range(limit):
+        job = claim(worker)
+        if job is None:
+            return count
+        run(job, at=clock())
+    return limit
+
+
+def try_again(job: Job) -> None:
+    """Queue a job that was given up once more, from its first attempt."""
+    Job.objects.filter(pk=job.pk, state=Job.State.GIVEN_UP).update(
+        state=Job.State.QUEUED, attempts=0, run_at=Now(), lease="", leased_until=None
+    )
+
+
+def _handler(kind: str) -> Callable[..., Callable[[], None] | None]:
+    return import_string(settings.JOB_HANDLERS[kind])
+
+
+def _held(job: Job) -> QuerySet[Job]:
+    return Job.objects.filter(pk=job.pk, lease=job.lease, state=Job.State.QUEUED)
+
+
+def _complete(job: Job) -> None:
+    if not _held(job).update(state=Job.State.DONE, finished_at=Now(), lease="", leased_until=None):
+        raise LeaseLost(job.key)
+
+
+def _put_off(job: Job, error: Exception) -> None:
+    given_up = job.attempts >= MAX_ATTEMPTS
+    _held(job).update(
+        state=Job.State.GIVEN_UP if given_up else Job.State.QUEUED,
+        run_at=Now() + back_off(job.attempts),
+        last_error=f"{type(error).__name__}: {error}"[:2000],
+        lease="",
+        leased_until=None,
+    )
+
+
+def back_off(attempts: int) -> timedelta:
+    """How long to wait after so many attempts: doubling from a second, at most an hour, up to a quarter of jitter."""
+    delay = min(timedelta(seconds=2 ** min(attempts - 1, 20)), LONGEST_DELAY)
+    return delay * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing

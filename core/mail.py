@@ -1,0 +1,58 @@
+"""One queue for every mail: a row a notice, sent by the worker in its reader's language and time zone."""
+
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import make_msgid
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.utils import timezone, translation
+
+from core import jobs
+from core.models import Notice, User
+
+
+def notify(user: User, template: str, *, key: str, context: dict[str, Any], at: datetime) -> None:
+    """Queue one mail in the caller's transaction. A person without an address, or a known key, gets nothing more."""
+    if not user.email:
+        return
+    notice, created = Notice.objects.get_or_create(
+        key=key,
+        defaults={
+            "recipient": user,
+            "template": template,
+            "context": context,
+            "message_id": make_msgid(domain=settings.DEFAULT_FROM_EMAIL.rpartition("@")[2]),
+            "created_at": at,
+        },
+    )
+    if created:
+        jobs.enqueue("send_mail", key=key, payload={"notice": notice.pk})
+
+
+def send_notice(payload: dict[str, Any], *, at: datetime) -> Callable[[], None] | None:
+    """Job handler: render and send. Raises what the mail server raises, so that it is tried again."""
+    notice = Notice.objects.select_related("recipient").get(pk=payload["notice"])
+    if notice.sent_at is None:
+        compose(notice).send()
+    return partial(_note_sent, notice, at=at)
+
+
+def compose(notice: Notice) -> EmailMultiAlternatives:
+    """The message of a notice, in its reader's language and time zone."""
+    reader = notice.recipient
+    context = {**notice.context, "reader": reader, "base_url": settings.BASE_URL}
+    with translation.override(reader.language), timezone.override(reader.time_zone):
+        subject = " ".join(render_to_string(f"mail/{notice.template}.subject.txt", context).split())
+        text = render_to_string(f"mail/{notice.template}.txt", context)
+        html = render_to_string(f"mail/{notice.template}.html", context)
+    message = EmailMultiAlternatives(subject, text, to=[reader.email], headers={"Message-ID": notice.message_id})
+    message.attach_alternative(html, "text/html")
+    return message
+
+
+def _note_sent(notice: Notice, *, at: datetime) -> None:
+    Notice.objects.filter(pk=notice.pk, sent_at=None).update(sent_at=at)

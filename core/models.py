@@ -1,0 +1,141 @@
+import zoneinfo
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import CheckConstraint, Q, UniqueConstraint
+from django.db.models.functions import Lower, Now
+from django.utils.translation import gettext_lazy as _
+
+from core.guards import AppendOnly
+
+
+def zone_names() -> list[tuple[str, str]]:
+    return [(name, name) for name in sorted(zoneinfo.available_timezones()) if name != "localtime"]
+
+
+class User(AbstractUser):
+    """One person and one account: a customer who buys certificates, or a member of staff."""
+
+    first_name = None
+    last_name = None
+    name = models.CharField(_("name"), max_length=150, blank=True)
+    email = models.EmailField(_("email address"), blank=True)
+    language = models.CharField(_("language"), max_length=10, default="en")
+    time_zone = models.CharField(_("time zone"), max_length=50, default="Asia/Shanghai", choices=zone_names)
+    # Set by `load_demo` alone: only a database all of whose accounts it made may be rebuilt.
+    is_demo = models.BooleanField(default=False, editable=False)
+
+    class Meta(AbstractUser.Meta):
+        constraints = [UniqueConstraint(Lower("email"), condition=~Q(email=""), name="one_account_per_email")]
+
+    def __str__(self) -> str:
+        return self.name or self.username
+
+    def get_full_name(self) -> str:
+        return str(self)
+
+    def get_short_name(self) -> str:
+        return str(self)
+
+
+def display_name(user: User) -> str:
+    return str(user)
+
+
+class AppendOnlyError(Exception):
+    """A row of an append-only table was to be changed or removed."""
+
+
+class AppendOnlyQuerySet(models.QuerySet):
+    def update(self, **_: Any) -> int:
+        raise AppendOnlyError(self.model.__name__)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError(self.model.__name__)
+
+
+class AppendOnlyModel(models.Model):
+    """A table whose rows stay as written. Triggers hold it in the database; this class says it sooner."""
+
+    database_guards = (AppendOnly(),)
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnlyError(type(self).__name__)
+        super().save(*args, **kwargs)
+
+    def delete(self, *_: Any, **__: Any) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError(type(self).__name__)
+
+
+class AuditEntry(AppendOnlyModel):
+    """What was done: who, when, to what, and on which facts. `by` is null where the console itself acted."""
+
+    at = models.DateTimeField(_("when"))
+    by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("who"))
+    act = models.CharField(_("what"), max_length=50)
+    subject = models.CharField(_("of what"), max_length=100)
+    note = models.TextField(_("note"), blank=True)
+    detail = models.JSONField(_("detail"), default=dict)
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+        indexes = [models.Index(fields=["subject", "id"], name="audit_by_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.act} {self.subject}"
+
+
+class Job(models.Model):
+    """Work to be done outside the transaction that ordered it. All its times are the database's clock, UTC."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        DONE = "done", _("done")
+        GIVEN_UP = "given_up", _("needs a person")
+
+    kind = models.CharField(_("kind"), max_length=50)
+    key = models.CharField(_("key"), max_length=200, unique=True)
+    payload = models.JSONField(_("payload"), default=dict)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
+    run_at = models.DateTimeField(_("run at"), db_default=Now())
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    lease = models.CharField(_("lease"), max_length=100, blank=True)
+    leased_until = models.DateTimeField(_("leased until"), null=True, blank=True)
+    last_error = models.TextField(_("last error"), blank=True)
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        constraints = [CheckConstraint(condition=Q(state__in=["queued", "done", "given_up"]), name="job_state_known")]
+        indexes = [models.Index(fields=["run_at", "id"], name="jobs_due", condition=Q(state="queued"))]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
+
+class Notice(models.Model):
+    """One mail to one person. The key makes it one, the fixed Message-ID lets a mailbox drop a second copy."""
+
+    key = models.CharField(_("key"), max_length=200, unique=True)
+    recipient = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("recipient"))
+    template = models.CharField(_("template"), max_length=50)
+    context = models.JSONField(_("context"), default=dict)
+    message_id = models.CharField(_("Message-ID"), max_length=200, unique=True)
+    created_at = models.DateTimeField(_("created"))
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("mail")
+        verbose_name_plural = _("mails")
+
+    def __str__(self) -> str:
+        return self.key

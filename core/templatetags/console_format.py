@@ -1,0 +1,42 @@
+"""How money, moments, days and icons are shown, on every page alike."""
+
+from datetime import date, datetime
+from functools import lru_cache
+
+from django import template
+from django.utils import timezone
+from django.utils.safestring import SafeString, mark_safe
+from lucide import _render_icon
+
+from core.money import format_money
+
+register = template.Library()
+
+
+@register.filter
+def money(minor: int | None, currency: str) -> str:
+    """Minor units for a reader: "CNY 1,200.00"; empty for None."""
+    return "" if minor is None else format_money(minor, currency)
+
+
+@register.filter
+def moment(at: datetime | None) -> str:
+    """A moment in the reader's zone to the minute: "2026-11-23 17:00"; empty for None."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M}" if at else ""
+
+
+@register.filter
+def day(on: date | None) -> str:
+    """A day as it is, in ISO writing; empty for None."""
+    return on.isoformat() if on else ""
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A Lucide icon as inline SVG, for marks that a word stands beside: hidden from screen readers."""
+    return _svg(name)
+
+
+@lru_cache
+def _svg(name: str) -> SafeString:
+    return mark_safe(_render_icon(name, 16, {"class": "icon", "aria-hidden": "true"}))  # noqa: S308 - the library's own files

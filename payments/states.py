@@ -1,0 +1,49 @@
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Channel(models.TextChoices):
+    """Where money came from and goes back to."""
+
+    BALANCE = "balance", _("Account balance")
+    ALIPAY = "alipay", _("Alipay account")
+    BANK = "bank", _("Online bank account")
+    CARD = "card", _("Card")
+
+
+class PayoutState(models.TextChoices):
+    ORDERED = "ordered", _("Ordered")
+    SENT = "sent", _("Sent")
+    PAID = "paid", _("Paid")
+    FAILED = "failed", _("Failed")
+    UNKNOWN = "unknown", _("Unknown")
+    RETURNED = "returned", _("Returned")
+
+
+# `failed` goes back to `ordered` with the same record and key; a payout that came back is over, another one follows it.
+PAYOUT_EDGES: dict[str, set[str]] = {
+    PayoutState.ORDERED: {PayoutState.SENT, PayoutState.PAID, PayoutState.FAILED},
+    PayoutState.SENT: {PayoutState.PAID, PayoutState.FAILED, PayoutState.UNKNOWN},
+    PayoutState.UNKNOWN: {PayoutState.SENT, PayoutState.PAID, PayoutState.FAILED},
+    PayoutState.FAILED: {PayoutState.ORDERED},
+    PayoutState.PAID: {PayoutState.RETURNED},
+    PayoutState.RETURNED: set(),
+}
+
+# Money that counts as gone: ordered back and neither failed nor returned.
+UNDER_WAY = frozenset({PayoutState.ORDERED, PayoutState.SENT, PayoutState.UNKNOWN})
+GONE = UNDER_WAY | {PayoutState.PAID}
+
+
+class LedgerKind(models.TextChoices):
+    BALANCE = "balance", _("Account balance of a customer")
+    REFUNDS = "refunds", _("Refunds granted")
+    PENDING = "pending", _("Payouts under way")
+    CHANNEL = "channel", _("Paid through a channel")
+
+
+class Cause(models.TextChoices):
+    PAYOUT_ORDERED = "payout_ordered", _("Refund ordered")
+    PAYOUT_PAID = "payout_paid", _("Refund")
+    PAYOUT_FAILED = "payout_failed", _("Refund failed")
+    PAYOUT_RETURNED = "payout_returned", _("Refund came back")

@@ -1,0 +1,41 @@
+"""What the policy needs to know of a certificate, and what of it may not change until a request is decided."""
+
+from datetime import datetime
+
+from certificates.models import Certificate
+from refunds.policy import Facts
+
+# A request is approved on the facts of its submission; these must still be so (domain.md, The refund policy).
+DECISIVE = ("source", "free", "paid", "currency", "issued_at", "revocation_requested_at", "revoked_at")
+
+
+def facts_of(certificate: Certificate) -> Facts:
+    """The facts of today. `certificate` comes with its order and product, where it has them."""
+    return Facts(
+        source=certificate.source,
+        free=bool(certificate.product and certificate.product.free),
+        paid=certificate.paid_part,
+        voucher=certificate.voucher_part,
+        currency=certificate.currency,
+        purchased_at=certificate.purchased_at,
+        expires_at=certificate.not_after or certificate.service_ends_at,
+        submitted_at=certificate.submitted_at,
+        validated_at=certificate.validated_at,
+        issued_at=certificate.issued_at,
+        revocation_requested_at=certificate.revocation_requested_at,
+        revoked_at=certificate.revoked_at,
+        **({"policy": certificate.order.policy} if certificate.order else {}),
+    )
+
+
+def differences(before: Facts, now: Facts) -> list[str]:
+    """The names of all facts that differ, in their order."""
+    return [name for name in Facts.__dataclass_fields__ if getattr(before, name) != getattr(now, name)]
+
+
+def decisive_differences(before: Facts, now: Facts) -> list[str]:
+    return [name for name in differences(before, now) if name in DECISIVE]
+
+
+def was_issued_meanwhile(before: Facts, now: Facts, at: datetime) -> bool:
+    return before.issued_at is None and now.issued_at is not None and now.issued_at <= at

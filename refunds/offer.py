@@ -1,0 +1,25 @@
+"""What a certificate's row offers its owner. Pure, like the policy, which knows nothing of requests."""
+
+from enum import StrEnum
+
+from certificates.states import CertificateState
+from refunds.policy import Assessment
+from refunds.states import CANCELLABLE, OPEN
+
+
+class Offer(StrEnum):
+    REFUND = "refund"
+    CANCEL = "cancel"
+    UNDER_WAY = "under_way"
+    NONE = "none"
+
+
+def offer(assessment: Assessment, certificate_state: str, newest_request_state: str | None) -> Offer:
+    """Refund, Cancel Refund, Refund under way, or none. `certificate_state` is the stored one."""
+    if newest_request_state in CANCELLABLE:
+        return Offer.CANCEL
+    if newest_request_state in OPEN:
+        return Offer.UNDER_WAY
+    if certificate_state == CertificateState.REFUNDED:
+        return Offer.NONE
+    return Offer.REFUND if assessment.button else Offer.NONE

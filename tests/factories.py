@@ -1,0 +1,196 @@
+"""Makes what the tests stand on. Moments are relative to NOON; amounts are minor units of CNY unless said otherwise."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import factory
+from django.contrib.auth.models import Permission
+from factory.django import DjangoModelFactory
+
+from certificates.models import Certificate, Domain, Order, OrderPayment, Product, Share
+from certificates.states import CertificateState, DomainType, Level
+from core.models import User
+from payments.models import Payment
+from payments.money import share_out
+from refunds.facts import facts_of
+from refunds.models import RefundRequest
+from refunds.policy import assess
+from refunds.services import request_refund, review_token
+from refunds.states import Reason
+from refunds.summary import new_form, summarise
+
+NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # noon in the service's zone, a Monday
+
+_numbers = count(1)
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"account-{n}")
+    email = factory.LazyAttribute(lambda user: f"{user.username}@example.com")
+    password = factory.django.Password("refund-demo")
+
+
+class ProductFactory(DjangoModelFactory):
+    class Meta:
+        model = Product
+        django_get_or_create = ("brand", "level", "domain_type", "free")
+
+    brand = "DigiCert"
+    level = Level.DV
+    domain_type = DomainType.SINGLE
+    free = False
+
+
+def staff(name: str, *permissions: str, **fields: Any) -> User:
+    """A member of staff with these permissions, each `app.codename`."""
+    user = UserFactory(username=name, is_staff=True, **fields)
+    for permission in permissions:
+        app, codename = permission.split(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return user
+
+
+def reviewer(name: str = "reviewer") -> User:
+    return staff(name, "refunds.review_refund", "refunds.view_refundrequest", "certificates.record_authority_answer")
+
+
+def cashier(name: str = "cashier") -> User:
+    return staff(name, "payments.record_payout", "payments.view_payout", "refunds.view_refundrequest")
+
+
+def clerk(name: str = "clerk") -> User:
+    """Staff who may only look."""
+    return staff(name, "refunds.view_refundrequest", "payments.view_payout", "certificates.view_certificate")
+
+
+def order(account: User, payments: dict[str, int], *, at: datetime, voucher: int = 0, currency: str = "CNY") -> Order:
+    """An order paid by these amounts per channel; it has no certificates yet."""
+    paid = sum(payments.values())
+    made = Order.objects.create(
+        number=f"order-{next(_numbers)}",
+        account=account,
+        paid_at=at,
+        currency=currency,
+        list_amount=paid + voucher,
+        voucher_amount=voucher,
+        paid_amount=paid,
+    )
+    for channel, amount in payments.items():
+        payment = Payment.objects.create(
+            account=account,
+            channel=channel,
+            amount=amount,
+            currency=currency,
+            reference=f"{channel}-{next(_numbers)}",
+            paid_at=at,
+        )
+        OrderPayment.objects.create(order=made, payment=payment)
+    return made
+
+
+def certificate(
+    account: User,
+    *,
+    bought: timedelta = timedelta(days=1),
+    payments: dict[str, int] | None = None,
+    voucher: int = 0,
+    at: datetime = NOON,
+    domains: tuple[str, ...] = ("shop.example.com",),
+    product: Product | None = None,
+    currency: str = "CNY",
+    **fields: Any,
+) -> Certificate:
+    """One certificate on an order of its own, bought so long before `at`."""
+    purchased_at = at - bought
+    made = order(
+        account,
+        {"balance": 120_000} if payments is None else payments,
+        at=purchased_at,
+        voucher=voucher,
+        currency=currency,
+    )
+    stored = Certificate.objects.create(
+        account=account,
+        order=made,
+        product=product or ProductFactory(),
+        name=domains[0],
+        currency=currency,
+        paid_part=made.paid_amount,
+        voucher_part=voucher,
+        purchased_at=purchased_at,
+        service_ends_at=fields.pop("service_ends_at", purchased_at + timedelta(days=365)),
+        **fields,
+    )
+    _share(stored)
+    for position, name in enumerate(domains, 1):
+        Domain.objects.create(certificate=stored, position=position, name=name)
+    return Certificate.objects.get(pk=stored.pk)
+
+
+def _share(stored: Certificate) -> None:
+    payments = [link.payment for link in stored.order.order_payments.select_related("payment").order_by("payment_id")]
+    if payments:
+        [amounts] = share_out([stored.paid_part], [payment.amount for payment in payments])
+        for payment, amount in zip(payments, amounts, strict=True):
+            Share.objects.create(certificate=stored, payment=payment, amount=amount)
+
+
+def issued(account: User, *, ago: timedelta = timedelta(days=3), at: datetime = NOON, **fields: Any) -> Certificate:
+    """A certificate issued so long before `at`; further events as fields."""
+    issued_at = at - ago
+    return certificate(
+        account,
+        at=at,
+        **{
+            "bought": ago + timedelta(days=1),
+            "state": CertificateState.ISSUED,
+            "submitted_at": issued_at - timedelta(hours=2),
+            "validated_at": issued_at - timedelta(hours=1),
+            "issued_at": issued_at,
+            "not_before": issued_at - timedelta(hours=1),
+            "not_after": issued_at + timedelta(days=365),
+            "serial": "1a2b",
+            **fields,
+        },
+    )
+
+
+def revoked(account: User, *, at: datetime = NOON, **fields: Any) -> Certificate:
+    """A certificate issued five and revoked two days before `at`."""
+    return issued(
+        account,
+        ago=timedelta(days=5),
+        at=at,
+        **{
+            "state": CertificateState.REVOKED,
+            "revocation_requested_at": at - timedelta(days=3),
+            "revoked_at": at - timedelta(days=2),
+            **fields,
+        },
+    )
+
+
+def submit(wanted: Certificate, *, at: datetime = NOON, reason: str = Reason.NO_NEED, text: str = "") -> RefundRequest:
+    """Request a refund as the panel does: shown now, submitted at once."""
+    current = Certificate.objects.get(pk=wanted.pk)
+    form = new_form(current, summarise(current, assess(facts_of(current), at)))
+    return request_refund(
+        current.pk,
+        agreed=form.summary,
+        form_key=form.key,
+        reason=reason,
+        reason_text=text,
+        by=current.account,
+        at=at,
+    )
+
+
+def seen(request: RefundRequest) -> str:
+    """The token of a reviewer's page opened now."""
+    current = RefundRequest.objects.get(pk=request.pk)
+    return review_token(current, facts_of(Certificate.objects.get(pk=current.certificate_id)))
