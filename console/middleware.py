@@ -58,5 +58,5 @@ class ReaderMiddleware:
         if not request.user.is_authenticated:
             return self.get_response(request)
         with translation.override(request.user.language), timezone.override(request.user.time_zone):
-            request.LANGUAGE_CODE = request.user.language  # type: ignore[attr-defined]
+            request.LANGUAGE_CODE = request.user.language
             return self.get_response(request)

@@ -2,6 +2,8 @@
 
 import os
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -11,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from core.clock import SERVICE_ZONE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+_DATABASES_KNOWN = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 
 
 def _flag(name: str) -> bool:
@@ -42,6 +45,20 @@ def _allowed_hosts() -> list[str]:
     return hosts or ["localhost", "127.0.0.1", "[::1]"]
 
 
+def _database_of(url: str) -> dict[str, Any]:
+    """The database a DATABASE_URL names. Raises without repeating the address, which may hold a password."""
+    try:
+        database = dict(dj_database_url.parse(url))
+    except ValueError:
+        database = {}
+    if database.get("ENGINE") not in _DATABASES_KNOWN or database.get("NAME") in {"", ":memory:"}:
+        raise ImproperlyConfigured(
+            "DATABASE_URL must read sqlite:///path or postgres://user:password@host:port/name; "
+            "what is special in an address, such as @ or # in a password, is written as %40 or %23."
+        )
+    return database
+
+
 # --- Where it runs -----------------------------------------------------------------------------
 
 DEMO = _flag("DEMO")
@@ -53,11 +70,12 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 PORT = _number("PORT", 8000)
 BASE_URL = os.environ.get("BASE_URL", f"http://localhost:{PORT}" if DEMO else f"https://{ALLOWED_HOSTS[0]}")
 CSRF_TRUSTED_ORIGINS = _words("CSRF_TRUSTED_ORIGINS")
+CSRF_FAILURE_VIEW = "console.views.csrf_failure"
 
 # --- The database ------------------------------------------------------------------------------
 
-DATABASE_URL = os.environ.get("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'console.sqlite3'}"
-DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+DATABASE_URL = os.environ.get("DATABASE_URL") or f"sqlite:///{quote(str(VAR_DIR / 'console.sqlite3'))}"
+DATABASES = {"default": _database_of(DATABASE_URL)}
 
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
@@ -141,6 +159,8 @@ TEMPLATES = [
 PAYOUT_SETTLING = "refunds.services.lock_for_payout"
 PAYOUT_SETTLED = "refunds.services.payout_settled"
 CERTIFICATE_CHANGED = "refunds.services.certificate_changed"
+# The names of the policies that an imported order may have been made under.
+ORDER_POLICIES = "refunds.policy.known_policies"
 
 JOB_HANDLERS = {
     "send_mail": "core.mail.send_notice",

@@ -1,11 +1,121 @@
+"""The pages that join the apps, the answers that are no page, and the plain error pages."""
+
+import logging
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.db import connection
+from django.db.utils import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from certificates.models import Certificate
+from console import details as details_page
+from console.forms import SettingsForm
+from console.overview import Filters, cards_of, counts_of, page_of, status_options, version_of
+from console.rows import zone_label
+from core.requests import SignedInRequest, layout_of, wants_fragment
+
+logger = logging.getLogger(__name__)
 
 
-def overview(request: HttpRequest) -> HttpResponse: ...
-def details(request: HttpRequest, instance_id: str) -> HttpResponse: ...
-def settings(request: HttpRequest) -> HttpResponse: ...
-def healthz(request: HttpRequest) -> HttpResponse: ...
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse: ...
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse: ...
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse: ...
-def server_error(request: HttpRequest) -> HttpResponse: ...
+@require_safe
+def overview(request: SignedInRequest) -> HttpResponse:
+    """The certificate list; for htmx only what refreshes itself, and 204 while `since` is still what is shown."""
+    at = timezone.now()
+    filters = Filters.read(request.GET)
+    page, counts = page_of(request.user, filters, at), counts_of(request.user, at)
+    version = version_of(page.rows, counts)
+    is_refresh = wants_fragment(request)
+    if is_refresh and request.GET.get("since") == version:
+        return HttpResponse(status=204)
+    context = {
+        "page": page,
+        "filters": filters,
+        "status_options": status_options(filters.status),
+        "cards": cards_of(counts, filters),
+        "near": counts["pending_expiration"],
+        "refresh_url": filters.here(since=version),
+        "is_refresh": is_refresh,
+        "zone": zone_label(at),
+        "zone_name": timezone.get_current_timezone_name(),
+    }
+    return render(request, "console/_refresh.html" if is_refresh else "console/overview.html", context)
+
+
+@require_safe
+def details(request: SignedInRequest, instance_id: str) -> HttpResponse:
+    """Every date of one certificate, and what the policy says of it now."""
+    owned = Certificate.objects.owned_by(request.user).select_related("order", "product")
+    certificate = get_object_or_404(owned, instance_id=instance_id)
+    context = {
+        "layout": layout_of(request),
+        "panel_title": certificate.name,
+        **details_page.of(certificate, timezone.now()),
+    }
+    return render(request, "console/details.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings(request: SignedInRequest) -> HttpResponse:
+    form = SettingsForm(request.POST or None, instance=request.user)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, _("Your settings are saved."))
+        return redirect("settings")
+    if form.errors:
+        request.user.refresh_from_db()
+    return render(request, "console/settings.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@never_cache
+@login_not_required
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 while the database answers, 503 while it does not."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        logger.warning("healthz: the database does not answer: %s", error)
+        return HttpResponse("the database does not answer\n", status=503, content_type="text/plain")
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+# Error pages read nothing of the request: Django's own parse its body again, and fail over one that cannot be parsed.
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(400, _("This request cannot be read"), _("Go back, and try it again from the page."))
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(403, _("You may not do this"), _("Your account does not have the permission that this needs."))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    advice = _(
+        "The page was open too long, or cookies are off. Go back, load it again and repeat what you did."
+    )
+    return _error_page(403, _("This form is no longer valid"), advice)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(404, _("There is no such page"), _("The address is wrong, or what it named is not yours."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    advice = _(
+        "Nothing you entered was stored. Try again in a moment; if it happens again, tell those who run it."
+    )
+    return _error_page(500, _("Something went wrong here"), advice)
+
+
+def _error_page(status: int, title: str, advice: str) -> HttpResponse:
+    page = render_to_string("console/error.html", {"status": status, "title": title, "advice": advice})
+    return HttpResponse(page, status=status)

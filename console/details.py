@@ -1,0 +1,64 @@
+"""What the Details panel shows of one certificate."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from certificates.models import Certificate
+from certificates.states import shown_state
+from console.rows import kind_of, state_mark, zone_label
+from refunds.facts import facts_of
+from refunds.models import RefundRequest
+from refunds.offer import offer
+from refunds.policy import assess
+from refunds.wording import RULES, WARNINGS
+
+# In the order of a certificate's life.
+EVENTS = {
+    "purchased_at": _("Purchased"),
+    "submitted_at": _("Application submitted"),
+    "validated_at": _("Application approved by the authority"),
+    "issued_at": _("Issued"),
+    "not_before": _("Valid from, as the certificate says"),
+    "revocation_requested_at": _("Revocation requested"),
+    "revoked_at": _("Revoked"),
+    "service_ends_at": _("Service period ends"),
+    "not_after": _("Certificate expires"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    label: str
+    at: datetime | None
+    is_to_come: bool
+
+
+def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
+    """The template's context: `certificate` comes with its order and product."""
+    assessment = assess(facts_of(certificate), at)
+    newest = RefundRequest.objects.of(certificate).first()
+    return {
+        "certificate": certificate,
+        "kind": kind_of(certificate),
+        "state": state_mark(shown_state(certificate.state, certificate.expires_at, at), get_language() or ""),
+        "domains": list(certificate.domains.values_list("name", flat=True)),
+        "events": _events(certificate, at),
+        "newest": newest,
+        "assessment": assessment,
+        "offer": offer(assessment, certificate.state, newest.state if newest else None),
+        "why": RULES[assessment.rule],
+        "zone": zone_label(at),
+        "warnings": [WARNINGS[warning] for warning in assessment.warnings],
+    }
+
+
+def _events(certificate: Certificate, at: datetime) -> list[Event]:
+    moments = {name: getattr(certificate, name) for name in EVENTS}
+    return [
+        Event(str(label), moments[name], is_to_come=moments[name] is not None and moments[name] > at)
+        for name, label in EVENTS.items()
+    ]

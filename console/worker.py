@@ -1,0 +1,170 @@
+"""The worker: runs due jobs, lapses overdue requests, keeps house. Any number of them work on one database.
+
+A process has several lanes, each a thread with a connection of its own, so that a mail server that does not answer
+never keeps money waiting.
+"""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Event, Thread
+
+from django.core.management import call_command
+from django.db import Error, connections
+from django.db.models import Q
+from django.utils import timezone
+
+from core import jobs
+from refunds.services import lapse_overdue
+
+logger = logging.getLogger(__name__)
+
+MAILS = Q(kind="send_mail")
+# Seconds.
+IDLE = 0.25
+LAPSE_EVERY = 5.0
+KEEP_HOUSE_EVERY = 24 * 3600.0
+LONGEST_BACK_OFF = 30.0
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+class LaneDied(Exception):
+    """A lane of the worker ended by an error that nothing was prepared for."""
+
+
+@dataclass
+class Duty:
+    """What a lane does every so many seconds of this machine's clock, and once at its start."""
+
+    act: Callable[[datetime], object]
+    every: float
+    due: float = 0.0
+
+    def do_if_due(self, at: datetime) -> None:
+        if time.monotonic() < self.due:
+            return
+        try:
+            self.act(at)
+        except Error:
+            raise
+        except Exception:
+            logger.exception("%s failed and is tried again later", self.act.__name__)
+        self.due = time.monotonic() + self.every
+
+
+def lapse(at: datetime) -> None:
+    lapse_overdue(at=at)
+
+
+def keep_house(_: datetime) -> None:
+    call_command("clearsessions")
+
+
+@dataclass
+class Outage:
+    """Whether the database is away, told once for all lanes."""
+
+    is_known: bool = False
+
+    def begins(self, error: Error) -> None:
+        if not self.is_known:
+            self.is_known = True
+            logger.warning("The database cannot be used, trying again: %s", " ".join(str(error).split()))
+
+    def ends(self) -> None:
+        if self.is_known:
+            self.is_known = False
+            logger.info("The database can be used again")
+
+
+@dataclass
+class Lane:
+    """One line of work: its jobs in turn and, between two of them, its duties."""
+
+    worker: str
+    takes: Q
+    duties: Sequence[Duty] = ()
+    lease: timedelta = jobs.LEASE
+    clock: Callable[[], datetime] = timezone.now
+    stopping: Event = field(default_factory=Event)
+    outage: Outage = field(default_factory=Outage)
+    has_died: bool = False
+
+    def run(self) -> None:
+        """Work until told to stop; a job in hand is finished first."""
+        failures = 0
+        while not self.stopping.is_set():
+            try:
+                is_busy = self.step()
+            except Error as error:
+                self.outage.begins(error)
+                connections.close_all()
+                self.stopping.wait(min(2.0**failures, LONGEST_BACK_OFF))
+                failures += 1
+                continue
+            self.outage.ends()
+            failures = 0
+            if not is_busy:
+                self.stopping.wait(IDLE)
+
+    def step(self) -> bool:
+        """Do what is due of the duties, and one job; say whether there was one. Raises what the database raises."""
+        jobs.renew_connection()
+        for duty in self.duties:
+            duty.do_if_due(self.clock())
+        return bool(jobs.run_due(self.worker, clock=self.clock, limit=1, lease=self.lease, lane=self.takes))
+
+
+def lanes(*, lease: timedelta = jobs.LEASE) -> list[Lane]:
+    """Money with the duties, and mails beside it."""
+    worker, stopping, outage = f"{socket.gethostname()}:{os.getpid()}", Event(), Outage()
+    duties = [Duty(lapse, LAPSE_EVERY), Duty(keep_house, KEEP_HOUSE_EVERY)]
+    return [
+        Lane(worker, ~MAILS, duties, lease=lease, stopping=stopping, outage=outage),
+        Lane(worker, MAILS, lease=lease, stopping=stopping, outage=outage),
+    ]
+
+
+def run_once(*, lease: timedelta = jobs.LEASE) -> None:
+    """Do what is due, mails of it included, until nothing is."""
+    lapse(timezone.now())
+    while jobs.run_due("once", lease=lease):
+        pass
+
+
+def run_until_stopped(*, lease: timedelta = jobs.LEASE) -> None:
+    """Work until TERM or INT, and let each lane finish its job in hand. For the main thread of a process.
+
+    Raises LaneDied when a lane ended by itself.
+    """
+    # Waited for rather than handled: a handler could meet the very lock that it must take to wake the lanes.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    all_lanes = lanes(lease=lease)
+    threads = [Thread(target=_run_or_end_process, args=[lane]) for lane in all_lanes]
+    for thread in threads:
+        thread.start()
+    signal.sigwait(STOPPING)
+    for lane in all_lanes:
+        lane.stopping.set()
+    for thread in threads:
+        thread.join()
+    if any(lane.has_died for lane in all_lanes):
+        raise LaneDied
+
+
+def _run_or_end_process(lane: Lane) -> None:
+    """A worker that has lost a lane must not look alive: it stops, for whoever started it to start it again."""
+    try:
+        lane.run()
+    except BaseException:
+        logger.exception("The worker stops")
+        lane.has_died = True
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        connections.close_all()

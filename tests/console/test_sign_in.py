@@ -1,0 +1,132 @@
+"""Sign-in for customers and staff: one door, closed to newcomers, patient with people and not with machines."""
+
+import re
+
+import pytest
+from django.core import mail
+from django.test import Client
+
+from core.models import User
+
+pytestmark = pytest.mark.django_db
+DOOR = "/accounts/login/"
+PASSWORD = "refund-demo"
+
+
+def sign_in(client: Client, login: str, password: str = PASSWORD, **query: str):
+    return client.post(DOOR, {"login": login, "password": password}, query_params=query)
+
+
+def test_a_stranger_is_led_to_the_door_and_on_to_where_they_wanted() -> None:
+    answer = Client().get("/settings/")
+    assert answer["Location"] == f"{DOOR}?next=/settings/"
+
+
+@pytest.mark.parametrize("login", ["customer", "customer@example.com", "CUSTOMER@Example.com"])
+def test_a_customer_signs_in_by_name_or_email(login: str, customer: User) -> None:
+    client = Client()
+    answer = sign_in(client, login, next="/settings/")
+    assert (answer.status_code, answer["Location"]) == (302, "/settings/")
+    assert client.session["_auth_user_id"] == str(customer.pk)
+
+
+def test_a_customer_is_not_sent_to_another_site(customer: User) -> None:
+    assert sign_in(Client(), "customer", next="https://elsewhere.example/")["Location"] == "/"
+
+
+@pytest.mark.parametrize("login", ["customer", "nobody", "nobody@example.com"])
+def test_a_wrong_password_and_an_unknown_name_hear_the_same(login: str, customer: User) -> None:
+    answer = sign_in(Client(), login, "wrong")
+    assert answer.status_code == 200
+    assert "not correct" in answer.content.decode()
+    assert "_auth_user_id" not in answer.client.session
+
+
+def test_who_guesses_passwords_is_stopped_with_a_sentence_and_so_is_the_right_one(customer: User) -> None:
+    client = Client()
+    for _ in range(5):
+        sign_in(client, "customer", "wrong")
+    answer = sign_in(client, "customer")
+    assert "Too many failed login attempts" in answer.content.decode()
+    assert "_auth_user_id" not in client.session
+
+
+def test_who_guesses_one_name_does_not_shut_out_another(customer: User, neighbour: User) -> None:
+    client = Client()
+    for _ in range(6):
+        sign_in(client, "customer", "wrong")
+    assert sign_in(client, "neighbour").status_code == 302
+
+
+def test_a_customer_who_left_is_not_let_in(customer: User) -> None:
+    customer.is_active = False
+    customer.save()
+    client = Client()
+    sign_in(client, "customer")
+    assert "_auth_user_id" not in client.session
+
+
+def test_nobody_signs_up() -> None:
+    newcomer = {
+        "username": "newcomer",
+        "email": "new@example.com",
+        "password1": "long-enough-9",
+        "password2": "long-enough-9",
+    }
+    client = Client()
+    assert "No sign-up here" in client.get("/accounts/signup/").content.decode()
+    client.post("/accounts/signup/", newcomer)
+    assert not User.objects.filter(username="newcomer").exists()
+
+
+def test_a_customer_who_forgot_the_password_gets_a_link_by_mail_and_a_new_one_through_it(customer: User) -> None:
+    client = Client()
+    answer = client.post("/accounts/password/reset/", {"email": "customer@example.com"})
+    assert answer.status_code == 302
+    [message] = mail.outbox
+    assert message.to == ["customer@example.com"]
+    link = re.search(r"https?://\S+?(/accounts/password/reset/key/\S+)", message.body)
+    assert link is not None
+    form = client.get(link[1], follow=True)
+    [(where, _)] = form.redirect_chain
+    client.post(where, {"password1": "another-long-one-7", "password2": "another-long-one-7"})
+    assert sign_in(Client(), "customer", "another-long-one-7").status_code == 302
+    assert sign_in(Client(), "customer").status_code == 200
+
+
+def test_an_unknown_address_hears_the_same_and_no_one_learns_who_is_known(customer: User) -> None:
+    known = Client().post("/accounts/password/reset/", {"email": "customer@example.com"})
+    unknown = Client().post("/accounts/password/reset/", {"email": "nobody@example.com"})
+    assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
+
+
+def test_who_orders_many_reset_mails_is_stopped(customer: User) -> None:
+    client = Client()
+    answers = [client.post("/accounts/password/reset/", {"email": "customer@example.com"}) for _ in range(8)]
+    assert len(mail.outbox) <= 5
+    assert answers[-1].status_code in {200, 429}
+
+
+def test_staff_come_to_the_admin_through_the_same_door(reviewer: User) -> None:
+    client = Client()
+    led = client.get("/admin/", follow=True)
+    assert led.request["PATH_INFO"] == DOOR
+    sign_in(client, "reviewer", next="/admin/")
+    assert client.get("/admin/").status_code == 200
+
+
+def test_the_admin_takes_no_password_of_its_own(reviewer: User) -> None:
+    client = Client()
+    client.post("/admin/login/", {"username": "reviewer", "password": PASSWORD})
+    assert "_auth_user_id" not in client.session
+
+
+def test_a_customer_is_not_let_into_the_admin(as_customer: Client) -> None:
+    assert as_customer.get("/admin/", follow=True).status_code == 403
+
+
+def test_signing_out_takes_a_press_of_the_button(as_customer: Client) -> None:
+    as_customer.get("/accounts/logout/")
+    assert "_auth_user_id" in as_customer.session
+    as_customer.post("/accounts/logout/")
+    assert "_auth_user_id" not in as_customer.session
