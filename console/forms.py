@@ -1,3 +1,6 @@
+from typing import Any
+
+from allauth.account.models import EmailAddress
 from django import forms
 from django.utils.translation import gettext as _
 
@@ -16,3 +19,9 @@ class SettingsForm(forms.ModelForm):
         if email and User.objects.filter(email__iexact=email).exclude(pk=self.instance.pk).exists():
             raise forms.ValidationError(_("Another account uses this address."))
         return email
+
+    def save(self, commit: bool = True) -> Any:
+        user = super().save(commit)
+        # allauth keeps addresses that proved themselves; one that is given up must not open the account any more.
+        EmailAddress.objects.filter(user=user).exclude(email__iexact=user.email).delete()
+        return user

@@ -1,3 +1,4 @@
+from allauth.account import urls as account_urls
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
@@ -7,6 +8,20 @@ from console import views
 # Before `admin.site.urls` is read, else it has no effect and says so nowhere.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+# An address is changed on the settings page, and nobody signs up: the rest of allauth's pages has no use here.
+ACCOUNT_PAGES = {
+    "account_login",
+    "account_logout",
+    "account_signup",
+    "account_inactive",
+    "account_reauthenticate",
+    "account_change_password",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+}
+
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("certificates/<str:instance_id>/", views.details, name="details"),
@@ -14,7 +29,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("", include("refunds.urls")),
     path("", include("payments.urls")),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include([page for page in account_urls.urlpatterns if page.name in ACCOUNT_PAGES])),
     path("admin/", admin.site.urls),
 ]
 

@@ -1,6 +1,8 @@
 """The settings page: what a person may change about their own account."""
 
 import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
 from django.test import Client
 
 from core.models import User
@@ -40,3 +42,17 @@ def test_a_customer_may_not_store_nonsense(
 
 def test_a_stranger_may_not_open_settings(db: None) -> None:
     assert Client().get("/settings/").status_code == 302
+
+
+def test_an_address_that_was_given_up_opens_the_account_no_more(as_customer: Client, customer: User) -> None:
+    EmailAddress.objects.create(user=customer, email=customer.email, verified=True, primary=True)
+    as_customer.post("/settings/", {"email": "new@example.com", "language": "en", "time_zone": "Europe/Berlin"})
+    Client().post("/accounts/password/reset/", {"email": "customer@example.com"})
+    assert [each.to for each in mail.outbox if "/accounts/password/reset/key/" in each.body] == []
+    Client().post("/accounts/password/reset/", {"email": "new@example.com"})
+    assert [each.to for each in mail.outbox if "/accounts/password/reset/key/" in each.body] == [["new@example.com"]]
+
+
+def test_only_the_pages_that_have_a_use_are_there(as_customer: Client) -> None:
+    for page in ("email/", "confirm-email/", "password/set/"):
+        assert as_customer.get(f"/accounts/{page}").status_code == 404
