@@ -12,3 +12,7 @@ class NothingAwaited(CertificatesError):
 
 class NotAllowed(CertificatesError):
     """The person may not do this."""
+
+
+class CannotEnd(CertificatesError):
+    """The certificate's state does not lead to Refunded, whatever its dates say."""

@@ -16,8 +16,7 @@ from certificates.states import (
     Level,
     Source,
 )
-from core.money import format_money
-from core.states import StatefulModel, StateField, arrows, known_states
+from core.states import StateField, StatefulModel, arrows, known_states
 from payments.models import Payment
 
 INSTANCE_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -189,6 +188,7 @@ class Certificate(StatefulModel):
             ),
             models.Index(fields=["account", "-purchased_at", "-id"], name="certificates_held", condition=~Q(hold="")),
             models.Index(fields=["expires_at"], name="certificates_held_by_end", condition=~Q(hold="")),
+            models.Index(fields=["id"], name="certificates_closing", condition=Q(closing_since__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -198,13 +198,7 @@ class Certificate(StatefulModel):
     def is_issued(self) -> bool:
         return self.issued_at is not None
 
-    @property
-    def paid_money(self) -> str:
-        return format_money(self.paid_part, self.currency)
-
-    @transition(
-        "state", source=sorted(APPLICATION_RUNNING), target=CertificateState.PENDING_APPLICATION
-    )
+    @transition("state", source=sorted(APPLICATION_RUNNING), target=CertificateState.PENDING_APPLICATION)
     def cancel_application(self) -> None:
         """The authority holds nothing any more; what was typed stays as a draft."""
 
@@ -212,9 +206,7 @@ class Certificate(StatefulModel):
     def issue(self) -> None:
         """The authority has handed the certificate over."""
 
-    @transition(
-        "state", source=arrows(CERTIFICATE_EDGES, CertificateState.REFUNDED), target=CertificateState.REFUNDED
-    )
+    @transition("state", source=arrows(CERTIFICATE_EDGES, CertificateState.REFUNDED), target=CertificateState.REFUNDED)
     def refund(self) -> None:
         """Its money is back."""
 
@@ -240,7 +232,10 @@ class SearchTerm(models.Model):
     """What a search may begin with: each name, and each name from its second, third… label on, lower-case."""
 
     certificate = models.ForeignKey(Certificate, models.CASCADE, related_name="+", verbose_name=_("certificate"))
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("account"))
+    # The index below begins with it.
+    account = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False, verbose_name=_("account")
+    )
     text = models.CharField(_("text"), max_length=253)
 
     class Meta:
@@ -252,7 +247,8 @@ class SearchTerm(models.Model):
                 name="search_by_account",
                 # PostgreSQL only: lets LIKE 'beginning%' use the index whatever the collation.
                 opclasses=["int8_ops", "varchar_pattern_ops"],
-            )
+            ),
+            models.Index(fields=["text"], name="search_by_staff", opclasses=["varchar_pattern_ops"]),
         ]
 
     def __str__(self) -> str:
@@ -280,7 +276,7 @@ class Share(models.Model):
 
 
 class ImportedRow(models.Model):
-    """The row a certificate was imported from, as it was read: the same row again changes nothing, another is refused."""
+    """The row a certificate was imported from, as it was read: the same again changes nothing, another is refused."""
 
     certificate = models.OneToOneField(
         Certificate, models.CASCADE, primary_key=True, related_name="+", verbose_name=_("certificate")

@@ -46,11 +46,13 @@ CERTIFICATE_EDGES: dict[str, set[str]] = {
     _S.REFUNDED: set(),
 }
 # Bought elsewhere or imported, a certificate may come in any state but Refunded, which only a payout gives.
-FIRST_STATES = set(_S) - {_S.REFUNDED}
+FIRST_STATES = set[str](_S.values) - {_S.REFUNDED}
 
 APPLICATION_RUNNING = frozenset({_S.PENDING_VERIFICATION, _S.VALIDATING_APPLICATION})
 # Only an application handed on is at an authority: before the domain is proven, nothing has left the console.
 AT_AUTHORITY = frozenset({_S.VALIDATING_APPLICATION})
+# Nothing is in use: its money may come back.
+CAN_END = frozenset(state for state, targets in CERTIFICATE_EDGES.items() if _S.REFUNDED in targets)
 UNCHANGED_BY_DATES = frozenset({_S.REFUNDED, _S.REVOKED, _S.REVOKING})
 
 NEAR_EXPIRATION = timedelta(days=30)

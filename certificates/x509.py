@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 
@@ -12,9 +13,13 @@ class UnreadableCertificate(ValueError):
     """A text is no X.509 certificate; the message is the reason, fit for "<field>: <reason>"."""
 
 
+class HoldsPrivateKey(UnreadableCertificate):
+    """A text holds a private key beside the certificate, or alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A certificate as an authority hands it over. Moments are UTC; serial and fingerprint (SHA-256) are lower-case hex."""
+    """What an authority hands over. Moments are UTC; serial and SHA-256 fingerprint are lower-case hex."""
 
     not_before: datetime
     not_after: datetime
@@ -31,16 +36,19 @@ class Handover:
 
 
 def read_certificate(pem: str) -> Handover:
-    """Read the first certificate of a PEM text. Raises UnreadableCertificate."""
+    """Read the first certificate of a PEM text; its chain after it is kept too. Raises UnreadableCertificate."""
+    if "PRIVATE KEY" in pem:
+        raise HoldsPrivateKey("holds a private key, which belongs to nobody but its owner")
     try:
-        return _read(x509.load_pem_x509_certificate(pem.encode()), pem)
+        return _read(x509.load_pem_x509_certificates(pem.encode()))
     except UnreadableCertificate:
         raise
     except Exception as error:  # cryptography raises many kinds for malformed DER; none of them is a fault of ours
         raise UnreadableCertificate(f"is not an X.509 certificate in PEM ({error})") from error
 
 
-def _read(certificate: x509.Certificate, pem: str) -> Handover:
+def _read(chain: list[x509.Certificate]) -> Handover:
+    certificate = chain[0]
     if certificate.not_valid_after_utc <= certificate.not_valid_before_utc:
         raise UnreadableCertificate("ends before it begins")
     return Handover(
@@ -50,7 +58,8 @@ def _read(certificate: x509.Certificate, pem: str) -> Handover:
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         names=_names(certificate),
         scts=_sct_moments(certificate),
-        pem=pem,
+        # Written anew: whatever else stood in the text is no part of a certificate.
+        pem="".join(each.public_bytes(Encoding.PEM).decode() for each in chain),
     )
 
 

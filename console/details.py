@@ -9,12 +9,14 @@ from django.utils.translation import gettext_lazy as _
 
 from certificates.models import Certificate
 from certificates.states import shown_state
-from console.rows import kind_of, state_mark, zone_label
+from certificates.wording import kind_of
+from console.rows import state_mark, why_not
+from core.clock import zone_label
 from refunds.facts import facts_of
 from refunds.models import RefundRequest
 from refunds.offer import offer
 from refunds.policy import assess
-from refunds.wording import RULES, WARNINGS
+from refunds.wording import WARNINGS
 
 # In the order of a certificate's life.
 EVENTS = {
@@ -50,7 +52,7 @@ def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
         "newest": newest,
         "assessment": assessment,
         "offer": offer(assessment, certificate.state, newest.state if newest else None),
-        "why": RULES[assessment.rule],
+        "why": why_not(certificate, assessment),
         "zone": zone_label(at),
         "warnings": [WARNINGS[warning] for warning in assessment.warnings],
     }

@@ -9,19 +9,34 @@ from django.shortcuts import resolve_url
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
+from console.views import healthz
+
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
-class RefuseNulMiddleware:
-    """PostgreSQL takes no NUL in a text; nobody types one, and no page needs to cope with it."""
+class HealthMiddleware:
+    """Answers whoever watches before anything asks the database: it may be away, and that is the question."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        address = request.get_full_path()
-        if "\0" in request.path or "%00" in address:
+        return healthz(request) if request.path_info == "/healthz" else self.get_response(request)
+
+
+class NoNulMiddleware:
+    """PostgreSQL takes no NUL in a text, and nobody types one: left out of a query, refused in a path."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\0" in request.path:
             return HttpResponseBadRequest("The address holds a NUL character.", content_type="text/plain")
+        query = request.META.get("QUERY_STRING", "")
+        while "%00" in query:  # what is left on both sides of one may be another
+            query = query.replace("%00", "")
+        request.META["QUERY_STRING"] = query.replace("\0", "")
         return self.get_response(request)
 
 
@@ -35,6 +50,9 @@ class HtmxAnswersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         patch_vary_headers(response, ["HX-Request"])
+        if request.htmx:  # type: ignore[attr-defined]
+            # The address stays the page's: htmx 2.0.10 forgets hx-push-url="false" where a link or form is boosted.
+            response.headers.setdefault("HX-Push-Url", "false")
         if request.htmx and self._leads_to_login(response):  # type: ignore[attr-defined]
             return _leave_page(response["Location"])
         return response

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import BigIntegerField, DateTimeField, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, DateTimeField, Max, Q, QuerySet, Subquery
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
@@ -209,10 +209,10 @@ def _domains_of(ids: list[int]) -> dict[int, list[str]]:
 
 def _newest_requests_of(ids: list[int]) -> dict[int, tuple[str, str]]:
     """The state and the reference of each certificate's newest request."""
-    requests = RefundRequest.objects.filter(certificate_id__in=ids).order_by("id")
-    return {
-        pk: (state, reference) for pk, state, reference in requests.values_list("certificate_id", "state", "reference")
-    }
+    of_these = RefundRequest.objects.filter(certificate_id__in=ids)
+    newest = of_these.order_by().values("certificate_id").annotate(newest=Max("id")).values("newest")
+    requests = RefundRequest.objects.filter(pk__in=newest).values_list("certificate_id", "state", "reference")
+    return {pk: (state, reference) for pk, state, reference in requests}
 
 
 # --- Cards -------------------------------------------------------------------------------------

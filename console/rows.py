@@ -5,7 +5,6 @@ from datetime import datetime
 from functools import lru_cache
 
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 
@@ -14,12 +13,12 @@ from certificates.states import (
     APPLICATION_RUNNING,
     NEAR_EXPIRATION,
     CertificateState,
-    DomainType,
     ShownState,
     shown_state,
 )
+from certificates.wording import STATE_MARKS, kind_of
 from core.money import format_money
-from core.templatetags.console_format import icon, moment
+from core.templatetags.console_format import chip, moment
 from refunds.facts import facts_of
 from refunds.offer import Offer, offer
 from refunds.policy import Assessment, Rule, assess
@@ -28,19 +27,6 @@ from refunds.wording import RULES
 
 SHOWN_DOMAINS = 2
 
-# The tone and the icon that go with each state's word.
-STATE_MARKS = {
-    ShownState.PENDING_APPLICATION: ("ended", "circle-dashed"),
-    ShownState.PENDING_VERIFICATION: ("busy", "clock"),
-    ShownState.VALIDATING_APPLICATION: ("busy", "loader"),
-    ShownState.VALIDATION_FAILED: ("bad", "circle-x"),
-    ShownState.ISSUED: ("ok", "circle-check"),
-    ShownState.PENDING_EXPIRATION: ("near", "calendar-clock"),
-    ShownState.EXPIRED: ("bad", "clock-alert"),
-    ShownState.REVOKING: ("busy", "undo-2"),
-    ShownState.REVOKED: ("ended", "ban"),
-    ShownState.REFUNDED: ("ok", "wallet"),
-}
 STATES_IN_MOTION = APPLICATION_RUNNING | {CertificateState.REVOKING}
 
 
@@ -87,31 +73,16 @@ def row_of(certificate: Certificate, domains: list[str], request: tuple[str, str
         expires=moment(certificate.expires_at),
         near=_near(certificate.expires_at, at, language),
         offer=offered,
-        hint=_hint(offered, assessment),
+        hint=_hint(offered, assessment, certificate),
         is_in_motion=is_open or certificate.state in STATES_IN_MOTION,
         is_money_moving=request_state in MONEY_ORDERED and certificate.closing_since is None,
     )
 
 
-def kind_of(certificate: Certificate) -> str:
-    """Brand, validation level and domain type in words."""
-    product = certificate.product
-    if product is None:
-        return gettext("Uploaded")
-    return _kind(product.brand, product.level, product.domain_type, product.free, get_language() or "")
-
-
-@lru_cache(maxsize=256)
-def _kind(brand: str, level: str, domain_type: str, is_free: bool, language: str) -> str:
-    words = [brand, level, str(DomainType(domain_type).label)]
-    return " ".join([*words, gettext("(free)")] if is_free else words)
-
-
 @lru_cache
 def state_mark(shown: ShownState, language: str) -> SafeString:
-    """A state as people see it: an icon and a word, in its tone."""
-    tone, name = STATE_MARKS[shown]
-    return format_html('<span class="chip chip--{}">{}{}</span>', tone, icon(name), shown.label)
+    """The mark of a state, made once: a page shows twenty of them."""
+    return chip(shown.label, STATE_MARKS[shown])
 
 
 @lru_cache
@@ -142,10 +113,10 @@ def _days_left(days: int, language: str) -> str:
     return ngettext("in %(days)s day", "in %(days)s days", days) % {"days": days}
 
 
-def _hint(offered: Offer, assessment: Assessment) -> str:
+def _hint(offered: Offer, assessment: Assessment, certificate: Certificate) -> str:
     """What the customer should know before clicking: how much and until when, or why not."""
     if offered == Offer.NONE:
-        return str(RULES[assessment.rule])
+        return why_not(certificate, assessment)
     if offered != Offer.REFUND:
         return ""
     if assessment.rule == Rule.REVOKE_FIRST:
@@ -156,7 +127,8 @@ def _hint(offered: Offer, assessment: Assessment) -> str:
     return gettext("%(amount)s until %(day)s") % {"amount": amount, "day": assessment.request_by}
 
 
-def zone_label(at: datetime) -> str:
-    """The reader's zone as its offset at `at`: "UTC+08:00"."""
-    offset = f"{timezone.localtime(at):%z}"
-    return f"UTC{offset[:3]}:{offset[3:]}"
+def why_not(certificate: Certificate, assessment: Assessment) -> str:
+    """Why nothing is offered: the policy's reason, unless the money is back already."""
+    if certificate.state == CertificateState.REFUNDED:
+        return gettext("What you paid for this certificate has been given back.")
+    return str(RULES[assessment.rule])

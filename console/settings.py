@@ -70,7 +70,7 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 PORT = _number("PORT", 8000)
 BASE_URL = os.environ.get("BASE_URL", f"http://localhost:{PORT}" if DEMO else f"https://{ALLOWED_HOSTS[0]}")
 CSRF_TRUSTED_ORIGINS = _words("CSRF_TRUSTED_ORIGINS")
-CSRF_FAILURE_VIEW = "console.views.csrf_failure"
+CSRF_FAILURE_VIEW = "console.errors.csrf_failure"
 
 # --- The database ------------------------------------------------------------------------------
 
@@ -91,6 +91,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     # A file, not memory: races between threads are real only on a file.
     _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
 elif _database["ENGINE"] == "django.db.backends.postgresql":
+    # After a restart of the database the pool still holds dead connections.
+    _database["CONN_HEALTH_CHECKS"] = True
     _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 8, "timeout": 10}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -107,7 +109,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django.contrib.admin",
+    "console.desk.DeskConfig",
     "django_fsm",
     "django_htmx",
     "csp",
@@ -117,9 +119,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "console.middleware.HealthMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "console.middleware.RefuseNulMiddleware",
+    "console.middleware.NoNulMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -188,12 +191,17 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
-ACCOUNT_ADAPTER = "console.adapters.ClosedSignupAdapter"
+ACCOUNT_ADAPTER = "console.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_USER_DISPLAY = "core.models.display_name"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# Nobody can sign up, so there is nothing to tell a stranger whose address was typed.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+# A whole office may stand behind one address: guessing is stopped by name first, and by address much later.
+ACCOUNT_RATE_LIMITS = {"login": "120/m/ip", "login_failed": "100/m/ip,5/5m/key"}
 # Says whether the mail went out, never whether the address is known.
 ACCOUNT_PREVENT_ENUMERATION = True
 
@@ -236,6 +244,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if _flag("BEHIND_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # Else all readers share the proxy's address, and one who guesses passwords shuts the door for everybody.
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

@@ -3,7 +3,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from console import views
+from console import errors, views
 
 # Before `admin.site.urls` is read, else it has no effect and says so nowhere.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -26,14 +26,13 @@ urlpatterns = [
     path("", views.overview, name="overview"),
     path("certificates/<str:instance_id>/", views.details, name="details"),
     path("settings/", views.settings, name="settings"),
-    path("healthz", views.healthz, name="healthz"),
     path("", include("refunds.urls")),
     path("", include("payments.urls")),
     path("accounts/", include([page for page in account_urls.urlpatterns if page.name in ACCOUNT_PAGES])),
     path("admin/", admin.site.urls),
 ]
 
-handler400 = views.bad_request
-handler403 = views.permission_denied
-handler404 = views.page_not_found
-handler500 = views.server_error
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.page_not_found
+handler500 = errors.server_error

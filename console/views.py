@@ -1,14 +1,12 @@
-"""The pages that join the apps, the answers that are no page, and the plain error pages."""
+"""The pages that join the apps, and the answers that are no page."""
 
 import logging
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_not_required
 from django.db import connection
 from django.db.utils import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -18,7 +16,7 @@ from certificates.models import Certificate
 from console import details as details_page
 from console.forms import SettingsForm
 from console.overview import Filters, cards_of, counts_of, page_of, status_options, version_of
-from console.rows import zone_label
+from core.clock import zone_label
 from core.requests import SignedInRequest, layout_of, wants_fragment
 
 logger = logging.getLogger(__name__)
@@ -74,7 +72,6 @@ def settings(request: SignedInRequest) -> HttpResponse:
 
 
 @never_cache
-@login_not_required
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """200 while the database answers, 503 while it does not."""
@@ -85,37 +82,3 @@ def healthz(request: HttpRequest) -> HttpResponse:
         logger.warning("healthz: the database does not answer: %s", error)
         return HttpResponse("the database does not answer\n", status=503, content_type="text/plain")
     return HttpResponse("ok\n", content_type="text/plain")
-
-
-# Error pages read nothing of the request: Django's own parse its body again, and fail over one that cannot be parsed.
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _error_page(400, _("This request cannot be read"), _("Go back, and try it again from the page."))
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _error_page(403, _("You may not do this"), _("Your account does not have the permission that this needs."))
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    advice = _(
-        "The page was open too long, or cookies are off. Go back, load it again and repeat what you did."
-    )
-    return _error_page(403, _("This form is no longer valid"), advice)
-
-
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _error_page(404, _("There is no such page"), _("The address is wrong, or what it named is not yours."))
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    advice = _(
-        "Nothing you entered was stored. Try again in a moment; if it happens again, tell those who run it."
-    )
-    return _error_page(500, _("Something went wrong here"), advice)
-
-
-def _error_page(status: int, title: str, advice: str) -> HttpResponse:
-    page = render_to_string("console/error.html", {"status": status, "title": title, "advice": advice})
-    return HttpResponse(page, status=status)

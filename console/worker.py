@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from threading import Event, Thread
 
 from django.core.management import call_command
-from django.db import Error, connections
+from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -51,7 +51,7 @@ class Duty:
             return
         try:
             self.act(at)
-        except Error:
+        except (InterfaceError, OperationalError):  # the database is away: the lane waits for it
             raise
         except Exception:
             logger.exception("%s failed and is tried again later", self.act.__name__)
@@ -105,7 +105,7 @@ class Lane:
             except Error as error:
                 self.outage.begins(error)
                 connections.close_all()
-                self.stopping.wait(min(2.0**failures, LONGEST_BACK_OFF))
+                self.stopping.wait(min(2.0 ** min(failures, 10), LONGEST_BACK_OFF))
                 failures += 1
                 continue
             self.outage.ends()
@@ -143,13 +143,12 @@ def run_until_stopped(*, lease: timedelta = jobs.LEASE) -> None:
 
     Raises LaneDied when a lane ended by itself.
     """
-    # Waited for rather than handled: a handler could meet the very lock that it must take to wake the lanes.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    stop = StopLine()
     all_lanes = lanes(lease=lease)
-    threads = [Thread(target=_run_or_end_process, args=[lane]) for lane in all_lanes]
+    threads = [Thread(target=_run_or_stop_all, args=[lane, stop]) for lane in all_lanes]
     for thread in threads:
         thread.start()
-    signal.sigwait(STOPPING)
+    stop.wait()
     for lane in all_lanes:
         lane.stopping.set()
     for thread in threads:
@@ -158,13 +157,34 @@ def run_until_stopped(*, lease: timedelta = jobs.LEASE) -> None:
         raise LaneDied
 
 
-def _run_or_end_process(lane: Lane) -> None:
+class StopLine:
+    """A line on which signals and lanes ask the main thread to stop.
+
+    A handler that set the lanes' event could meet the very lock that it needs, and a masked signal would still reach
+    the threads of the connection pool: Python writes to this line whichever thread was hit.
+    """
+
+    def __init__(self) -> None:
+        self.reader, self.writer = socket.socketpair()
+        self.writer.setblocking(False)
+        signal.set_wakeup_fd(self.writer.fileno(), warn_on_full_buffer=False)
+        for number in STOPPING:
+            signal.signal(number, lambda *_: None)
+
+    def ask(self) -> None:
+        self.writer.send(b"stop")
+
+    def wait(self) -> None:
+        self.reader.recv(1)
+
+
+def _run_or_stop_all(lane: Lane, stop: StopLine) -> None:
     """A worker that has lost a lane must not look alive: it stops, for whoever started it to start it again."""
     try:
         lane.run()
     except BaseException:
         logger.exception("The worker stops")
         lane.has_died = True
-        os.kill(os.getpid(), signal.SIGTERM)
+        stop.ask()
     finally:
         connections.close_all()

@@ -12,7 +12,9 @@ from core.models import AuditEntry, User
 
 def subject_of(thing: Model) -> str:
     """The name under which a thing stands in the audit trail: its model and its readable reference."""
-    return f"{thing._meta.label_lower}:{thing}"
+    # Two people may bear one name, and their user names differ.
+    name = thing.username if isinstance(thing, User) else str(thing)
+    return f"{thing._meta.label_lower}:{name}"[: AuditEntry._meta.get_field("subject").max_length]
 
 
 def record(
@@ -21,9 +23,7 @@ def record(
     """Write what was done to `thing`, in the caller's transaction. `by` is None where the console itself acted."""
     if by is not None and by.is_staff:
         _note_in_admin_history(thing, act, by=by, note=note)
-    return AuditEntry.objects.create(
-        at=at, by=by, act=act, subject=subject_of(thing), note=note, detail=detail or {}
-    )
+    return AuditEntry.objects.create(at=at, by=by, act=act, subject=subject_of(thing), note=note, detail=detail or {})
 
 
 def history(thing: Model) -> QuerySet[AuditEntry]:

@@ -1,6 +1,6 @@
 """Business days of mainland China, make-up workdays included.
 
-The days come from the `holidays` package, which copies the State Council's yearly notices. A year without a notice knows
+The days come from the `holidays` package, which copies the State Council's yearly notices. A year without one knows
 its statutory days only, and the package says nothing about that: such years are *provisional* here, as are the years
 that the package does not know at all (there every Monday to Friday counts).
 """

@@ -6,7 +6,9 @@ Stored times are UTC; every rule that speaks of days means days in `SERVICE_ZONE
 import zoneinfo
 from datetime import UTC, date, datetime, time, timedelta
 
-# Zone rules of the past differ between machines (Shanghai had summer time until 1991): the pinned tzdata package decides.
+from django.utils import timezone
+
+# Past zone rules differ between machines (Shanghai had summer time until 1991): the pinned tzdata package decides.
 zoneinfo.reset_tzpath(to=())
 SERVICE_ZONE = zoneinfo.ZoneInfo.no_cache("Asia/Shanghai")
 
@@ -51,3 +53,9 @@ def as_utc(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
         raise ValueError("a moment needs an offset")
     return moment.astimezone(UTC)
+
+
+def zone_label(at: datetime) -> str:
+    """The reader's zone as its offset at `at`: "UTC+08:00"."""
+    offset = f"{timezone.localtime(at):%z}"
+    return f"UTC{offset[:3]}:{offset[3:]}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import Model
 
 
@@ -45,7 +45,7 @@ class Trigger:
         return [
             f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             f"IF {condition} THEN RAISE EXCEPTION '{self.message}' USING ERRCODE = 'integrity_constraint_violation'; "
-            f"END IF; RETURN NEW; END $$",
+            f"END IF; RETURN COALESCE(NEW, OLD); END $$",
             f"CREATE OR REPLACE TRIGGER {self.name} BEFORE {self.event}{columns} ON {self.table} "
             f"FOR EACH {each} EXECUTE FUNCTION {self.name}()",
         ]
@@ -61,7 +61,10 @@ class AppendOnly:
 
 
 class StateEdges:
-    """The state column moves along the model's EDGES only, and starts in one of its INITIAL states."""
+    """The state column moves along the model's EDGES only, and starts in one of its INITIAL states.
+
+    A row that has moved on stays: removed and stored anew (on SQLite one INSERT OR REPLACE), it would begin again.
+    """
 
     def triggers(self, model: Any, vendor: str) -> list[Trigger]:
         table = model._meta.db_table
@@ -71,6 +74,7 @@ class StateEdges:
         return [
             Trigger(table, "UPDATE", f"{table}: unknown edge of its states", moves, column="state"),
             Trigger(table, "INSERT", f"{table}: not a first state", f"NEW.state NOT IN ({initial})"),
+            Trigger(table, "DELETE", f"{table}: no longer in a first state", f"OLD.state NOT IN ({initial})"),
         ]
 
 
@@ -95,8 +99,10 @@ def restore_guards(models: list[type[Model]], using: str = DEFAULT_DB_ALIAS) -> 
             if model._meta.db_table not in tables:
                 continue
             for trigger in triggers_of(model, connection.vendor):
-                for statement in getattr(trigger, f"create_on_{connection.vendor}")():
-                    cursor.execute(statement)
+                # Both statements or none: a console that runs meanwhile must find the guard in its place.
+                with transaction.atomic(using=using):
+                    for statement in getattr(trigger, f"create_on_{connection.vendor}")():
+                        cursor.execute(statement)
 
 
 _PRESENT = {
@@ -119,8 +125,10 @@ def require_guards(using: str = DEFAULT_DB_ALIAS) -> None:
     """Raise ImproperlyConfigured when a trigger is missing: better no console than one whose books can be rewritten."""
     missing = missing_guards(using)
     if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise ImproperlyConfigured(
-            f"The database lacks its guards {', '.join(missing)}. Run `manage.py migrate`, which puts them back."
+            f"The database lacks its guards {', '.join(missing[:3])}{more}. "
+            "Run `manage.py migrate`, which puts them back."
         )
 
 

@@ -1,8 +1,11 @@
 """The outbox: work that must not run inside a transaction, ordered inside one.
 
-A handler named in `settings.JOB_HANDLERS` gets the payload and the moment outside any transaction and may return a function that
-settles the result; that function and the job's completion happen in one transaction, or not at all. Leases run by the
-database's clock, so that workers on machines whose clocks differ agree.
+A handler named in `settings.JOB_HANDLERS` gets the payload and the moment outside any transaction and may return a
+function that settles the result; that function and the job's completion happen in one transaction, or not at all.
+Leases run by the database's clock, so that workers on machines whose clocks differ agree. A handler may be called
+again after its worker died or its lease ran out: what it does outside must carry a key that makes this harmless.
+
+Done jobs are kept: they are small, and their keys say that the work was done.
 """
 
 import logging
@@ -13,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
@@ -28,39 +32,58 @@ MAX_ATTEMPTS = 12
 LONGEST_DELAY = timedelta(hours=1)
 
 
+EVERYTHING = Q()
+
+
 class LeaseLost(Exception):
     """Another worker has taken the job over; what this one did must not be stored."""
 
 
+class UnknownKind(Exception):
+    """No handler of this name: a newer console ordered the job, or an older one did. Tried again, then for a person."""
+
+
+class WorkersDied(Exception):
+    """Every worker that took the job up died before it could say how it ended."""
+
+
 def enqueue(kind: str, *, key: str, payload: dict[str, Any], delay: timedelta = timedelta(0)) -> None:
     """Order work in the caller's transaction. A key that is known already orders nothing more."""
-    Job.objects.get_or_create(
-        key=f"{kind}:{key}", defaults={"kind": kind, "payload": payload, "run_at": Now() + delay}
-    )
+    # A sum with nothing is a text with more digits than Now() on SQLite: it would not be due in the same millisecond.
+    run_at = Now() + delay if delay else Now()
+    Job.objects.get_or_create(key=f"{kind}:{key}", defaults={"kind": kind, "payload": payload, "run_at": run_at})
 
 
-def due() -> QuerySet[Job]:
+def due(lane: Q = EVERYTHING) -> QuerySet[Job]:
+    """The jobs of a lane that wait for a worker, the longest due first."""
     free = Q(leased_until__isnull=True) | Q(leased_until__lt=Now())
-    return Job.objects.filter(free, state=Job.State.QUEUED, run_at__lte=Now()).order_by("run_at", "id")
+    return Job.objects.filter(lane, free, state=Job.State.QUEUED, run_at__lte=Now()).order_by("run_at", "id")
 
 
-def claim(worker: str, *, lease: timedelta = LEASE) -> Job | None:
+def claim(worker: str, *, lease: timedelta = LEASE, lane: Q = EVERYTHING) -> Job | None:
     """Take one due job under a lease of this worker's, or None."""
     # Read first without a transaction: on SQLite every transaction takes the one write lock.
-    if not due().exists():
-        return None
-    with transaction.atomic():
-        jobs = due()
-        if connection.features.has_select_for_update_skip_locked:
-            jobs = jobs.select_for_update(skip_locked=True)
-        job = jobs.first()
-        if job is None:
-            return None
-        job.lease = f"{worker}:{uuid.uuid4().hex}"
-        Job.objects.filter(pk=job.pk).update(
-            lease=job.lease, leased_until=Now() + lease, attempts=F("attempts") + 1
-        )
+    while due(lane).exists():
+        with transaction.atomic():
+            job = _lock_first(lane)
+            if job is None or job.attempts < MAX_ATTEMPTS:
+                return job and _take(job, worker, lease)
+            # Only a lease that ran out leads here: a failure would have been noted, and the job given up.
+            _put_off(job, WorkersDied(f"{job.attempts} times"))
+    return None
+
+
+def _lock_first(lane: Q) -> Job | None:
+    jobs = due(lane)
+    if connection.features.has_select_for_update_skip_locked:
+        jobs = jobs.select_for_update(skip_locked=True)
+    return jobs.first()
+
+
+def _take(job: Job, worker: str, lease: timedelta) -> Job:
+    job.lease = f"{worker}:{uuid.uuid4().hex}"
     job.attempts += 1
+    Job.objects.filter(pk=job.pk).update(lease=job.lease, leased_until=Now() + lease, attempts=F("attempts") + 1)
     return job
 
 
@@ -75,18 +98,33 @@ def run(job: Job, *, at: datetime) -> None:
     except LeaseLost:
         logger.warning("job %s was taken over by another worker", job)
     except Exception as error:
-        logger.exception("job %s failed", job)
+        # Else a connection that broke meanwhile would leave the job waiting for its lease to run out.
+        renew_connection()
         _put_off(job, error)
+        logger.exception("job %s failed", job)
 
 
-def run_due(worker: str, *, clock: Callable[[], datetime] = timezone.now, limit: int = 100) -> int:
+def run_due(
+    worker: str,
+    *,
+    clock: Callable[[], datetime] = timezone.now,
+    limit: int = 100,
+    lease: timedelta = LEASE,
+    lane: Q = EVERYTHING,
+) -> int:
     """Run due jobs one after another, at most `limit`; return how many were run."""
     for count in range(limit):
-        job = claim(worker)
+        job = claim(worker, lease=lease, lane=lane)
         if job is None:
             return count
         run(job, at=clock())
     return limit
+
+
+def renew_connection() -> None:
+    """Let go of a connection that is broken or has served its time; the next query opens another."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
 def try_again(job: Job) -> None:
@@ -97,7 +135,20 @@ def try_again(job: Job) -> None:
 
 
 def _handler(kind: str) -> Callable[..., Callable[[], None] | None]:
+    if kind not in settings.JOB_HANDLERS:
+        raise UnknownKind(kind)
     return import_string(settings.JOB_HANDLERS[kind])
+
+
+@register()
+def check_handlers(**_: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    for kind, path in settings.JOB_HANDLERS.items():
+        try:
+            import_string(path)
+        except ImportError as error:
+            problems.append(Error(f"The handler of the job {kind} does not resolve. {error}", id="core.E002"))
+    return problems
 
 
 def _held(job: Job) -> QuerySet[Job]:
@@ -114,10 +165,18 @@ def _put_off(job: Job, error: Exception) -> None:
     _held(job).update(
         state=Job.State.GIVEN_UP if given_up else Job.State.QUEUED,
         run_at=Now() + back_off(job.attempts),
-        last_error=f"{type(error).__name__}: {error}"[:2000],
+        last_error=_words_of(error),
         lease="",
         leased_until=None,
     )
+    if given_up:
+        logger.error("job %s needs a person: given up after %d attempts", job, job.attempts)
+
+
+def _words_of(error: Exception) -> str:
+    """What went wrong, as every database can store it: without NUL and without halves of characters."""
+    words = f"{type(error).__name__}: {error}"[:2000]
+    return words.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def back_off(attempts: int) -> timedelta:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from email.utils import make_msgid
+from email.utils import make_msgid, parseaddr
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ def notify(user: User, template: str, *, key: str, context: dict[str, Any], at: 
             "recipient": user,
             "template": template,
             "context": context,
-            "message_id": make_msgid(domain=settings.DEFAULT_FROM_EMAIL.rpartition("@")[2]),
+            "message_id": make_msgid(domain=_sender_domain()),
             "created_at": at,
         },
     )
@@ -52,6 +52,11 @@ def compose(notice: Notice) -> EmailMultiAlternatives:
     message = EmailMultiAlternatives(subject, text, to=[reader.email], headers={"Message-ID": notice.message_id})
     message.attach_alternative(html, "text/html")
     return message
+
+
+def _sender_domain() -> str:
+    """What stands behind the @ of the sender, which may be written with a name before it."""
+    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
 
 
 def _note_sent(notice: Notice, *, at: datetime) -> None:

@@ -1,6 +1,7 @@
 import zoneinfo
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import CheckConstraint, Q, UniqueConstraint
@@ -14,14 +15,18 @@ def zone_names() -> list[tuple[str, str]]:
     return [(name, name) for name in sorted(zoneinfo.available_timezones()) if name != "localtime"]
 
 
+def language_names() -> list[tuple[str, Any]]:
+    return settings.LANGUAGES
+
+
 class User(AbstractUser):
     """One person and one account: a customer who buys certificates, or a member of staff."""
 
-    first_name = None
-    last_name = None
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
     name = models.CharField(_("name"), max_length=150, blank=True)
     email = models.EmailField(_("email address"), blank=True)
-    language = models.CharField(_("language"), max_length=10, default="en")
+    language = models.CharField(_("language"), max_length=10, default="en", choices=language_names)
     time_zone = models.CharField(_("time zone"), max_length=50, default="Asia/Shanghai", choices=zone_names)
     # Set by `load_demo` alone: only a database all of whose accounts it made may be rebuilt.
     is_demo = models.BooleanField(default=False, editable=False)
@@ -116,7 +121,10 @@ class Job(models.Model):
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
         constraints = [CheckConstraint(condition=Q(state__in=["queued", "done", "given_up"]), name="job_state_known")]
-        indexes = [models.Index(fields=["run_at", "id"], name="jobs_due", condition=Q(state="queued"))]
+        indexes = [
+            models.Index(fields=["run_at", "id"], name="jobs_due", condition=Q(state="queued")),
+            models.Index(fields=["id"], name="jobs_given_up", condition=Q(state="given_up")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
@@ -136,6 +144,7 @@ class Notice(models.Model):
     class Meta:
         verbose_name = _("mail")
         verbose_name_plural = _("mails")
+        indexes = [models.Index(fields=["id"], name="notices_unsent", condition=Q(sent_at=None))]
 
     def __str__(self) -> str:
         return self.key

@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from babel import Locale
-from babel.numbers import format_currency, get_currency_precision
+from babel.numbers import format_currency
 from django.utils.translation import get_language
 
 # Python refuses to convert more than 4,300 digits, and no amount has as many.
@@ -18,10 +18,18 @@ class AmountError(ValueError):
     """A text is no amount of the currency; the message is the reason, fit for "<field>: <reason>"."""
 
 
-@lru_cache(maxsize=1024)
+# ISO 4217's minor units, where they are not 2. CLDR, and so babel, counts the digits in everyday use instead.
+_CURRENCIES_BY_DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+_MINOR_DIGITS = {code: digits for digits, codes in _CURRENCIES_BY_DIGITS.items() for code in codes.split()}
+
+
 def minor_digits(currency: str) -> int:
     """How many decimal digits a currency has (CNY 2, JPY 0, KWD 3); 2 for a code that is not known."""
-    return get_currency_precision(currency)
+    return _MINOR_DIGITS.get(currency, 2)
 
 
 def parse_amount(text: str, currency: str | None) -> int:
@@ -55,8 +63,14 @@ def format_money(minor: int, currency: str, locale: str | None = None) -> str:
 
     `locale` is a language code as Django or CLDR write it ("en", "zh-hans", "de_AT"); the reader's language by default.
     """
+    return _format(minor, currency, locale or get_language() or "en")
+
+
+@lru_cache(maxsize=4096)  # a list shows the same few prices over and over
+def _format(minor: int, currency: str, code: str) -> str:
     number = Decimal(plain_amount(minor, currency))
-    return format_currency(number, currency, "¤¤ #,##0.00", locale=_locale(locale or get_language() or "en"))
+    pattern = "¤¤ #,##0." + "0" * minor_digits(currency)
+    return format_currency(number, currency, pattern.rstrip("."), locale=_locale(code), currency_digits=False)
 
 
 @lru_cache(maxsize=64)

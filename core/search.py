@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.db.models import CharField, Lookup
+from django.db.models import Lookup
 
 LAST_CHARACTER = "\U0010ffff"
 
 
-@CharField.register_lookup
 class BeginsWith(Lookup):
     """`text__begins_with="shop"`: case matters, wildcards have no meaning.
 
@@ -17,11 +16,11 @@ class BeginsWith(Lookup):
 
     lookup_name = "begins_with"
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
         column, params = self.process_lhs(compiler, connection)
         escaped = self.rhs.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
         return f"{column} LIKE %s", [*params, escaped + "%"]
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
         column, params = self.process_lhs(compiler, connection)
         return f"({column} >= %s AND {column} < %s)", [*params, self.rhs, *params, self.rhs + LAST_CHARACTER]

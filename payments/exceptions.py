@@ -16,3 +16,7 @@ class NotYours(PaymentsError):
 
 class ReferenceTaken(PaymentsError):
     """Another payout of the same channel carries that outside reference already."""
+
+
+class ReferenceMissing(PaymentsError):
+    """A payout made outside is recorded under the reference that it has there."""

@@ -8,7 +8,7 @@ from django_fsm import transition
 
 from core.models import AppendOnlyModel
 from core.money import format_money
-from core.states import StatefulModel, StateField, arrows, known_states
+from core.states import StateField, StatefulModel, arrows, known_states
 from payments.states import PAYOUT_EDGES, Cause, Channel, LedgerKind, PayoutState
 
 
@@ -73,6 +73,10 @@ class Payout(StatefulModel):
             known_states(PayoutState, "payout_state_known"),
             CheckConstraint(condition=Q(amount__gt=0), name="payout_amount_positive"),
             CheckConstraint(condition=Q(given_up_at=None) | Q(state="failed"), name="only_failed_payouts_given_up"),
+            CheckConstraint(
+                condition=Q(approved_by=None) | Q(recorded_by=None) | ~Q(approved_by=F("recorded_by")),
+                name="approver_never_records_payout",
+            ),
             UniqueConstraint(
                 fields=["payment", "reference"], condition=~Q(state="returned"), name="one_payout_per_part"
             ),
@@ -109,7 +113,7 @@ class Payout(StatefulModel):
 
 
 class LedgerAccount(models.Model):
-    """One account of the books. `balance` is kept for customers only: a row that every payout wrote would queue them."""
+    """One account of the books. `balance` is kept for customers only: a row that each payout wrote would queue them."""
 
     kind = models.CharField(_("kind"), max_length=10, choices=LedgerKind)
     owner = models.ForeignKey(

@@ -47,7 +47,7 @@ class _Rounding:
         self.floors = [[row * column // whole for column in columns] for row in rows]
         self.fractions = [[row * column % whole for column in columns] for row in rows]
         self.raised = [[False] * len(columns) for _ in rows]
-        self.column_gaps = [column - sum(cells) for column, cells in zip(columns, zip(*self.floors, strict=True))]
+        self.column_gaps = [column - sum(row[j] for row in self.floors) for j, column in enumerate(columns)]
         self.row_gaps = [row - sum(cells) for row, cells in zip(rows, self.floors, strict=True)]
 
     def cells(self) -> list[list[int]]:

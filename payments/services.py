@@ -3,20 +3,21 @@
 Locks are taken in one order everywhere: account balance, what stands above (certificate, request), payment, payout.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from core import audit, jobs
 from core.models import User
 from payments import hooks
 from payments.channels import connected
-from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken
+from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved, ReferenceMissing, ReferenceTaken
 from payments.models import LedgerAccount, LedgerEntry, Payment, Payout
 from payments.states import UNDER_WAY, Cause, Channel, LedgerKind, PayoutState
 
@@ -31,7 +32,8 @@ class Part:
 
 def order_payouts(reference: str, parts: Iterable[Part], *, approved_by: User | None, at: datetime) -> list[Payout]:
     """Order one payout per payment for `reference`, in the caller's transaction. Raises MoreThanPaid."""
-    return [_order_payout(reference, part, approved_by=approved_by, at=at) for part in parts if part.amount]
+    in_lock_order = sorted(parts, key=lambda part: part.payment_id)
+    return [_order_payout(reference, part, approved_by=approved_by, at=at) for part in in_lock_order if part.amount]
 
 
 def _order_payout(reference: str, part: Part, *, approved_by: User | None, at: datetime) -> Payout:
@@ -69,7 +71,8 @@ def _queue(payout: Payout) -> None:
 def pay_payout(payload: dict[str, Any], *, at: datetime) -> Callable[[], None]:
     """Job handler: take the payout up, ask its channel outside any transaction, return what settles the answer."""
     payout = _take_up(payload["payout"], at=at)
-    if payout.state == PayoutState.PAID:
+    if payout.state not in UNDER_WAY:
+        # Settled already, by this job's earlier try or by a person: the channel must not be asked.
         return lambda: None
     channel = connected(payout.channel)
     if channel is None:
@@ -102,15 +105,18 @@ def _settle_paid(payout_id: int, external_reference: str, *, at: datetime) -> No
 def record_paid(payout_id: int, external_reference: str, *, by: User, at: datetime) -> Payout:
     """Record that a payout was made outside the console, under its unique outside reference.
 
-    Raises NotYours, PayoutMoved (the worker pays this channel, or somebody was quicker) and ReferenceTaken.
+    Raises NotYours, PayoutMoved (the worker pays this channel, or somebody was quicker), ReferenceMissing and
+    ReferenceTaken.
     """
     payout = _lock_for_person(payout_id, by)
-    if Payout.objects.filter(channel=payout.channel, external_reference=external_reference).exists():
-        raise ReferenceTaken(external_reference)
+    external_reference = external_reference.strip()
+    if not external_reference:
+        raise ReferenceMissing
     if payout.state == PayoutState.FAILED:
         _order_again(payout, at=at)
     payout.recorded_by = by
-    _pay(payout, None, external_reference=external_reference, by=by, at=at)
+    with _unique_reference(external_reference):
+        _pay(payout, None, external_reference=external_reference, by=by, at=at)
     audit.record(payout, "record_paid", by=by, at=at, note=external_reference, detail=_facts(payout))
     return payout
 
@@ -129,6 +135,18 @@ def record_failed(payout_id: int, reason: str, *, by: User, at: datetime) -> Pay
     audit.record(payout, "record_failed", by=by, at=at, note=reason, detail=_facts(payout))
     hooks.payout_settled(payout, at=at)
     return payout
+
+
+@contextmanager
+def _unique_reference(external_reference: str) -> Iterator[None]:
+    """Ask the database rather than look first: two people may record the same reference at once."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if "external_reference" in str(error) or "payout_recorded_once" in str(error):
+            raise ReferenceTaken(external_reference) from error
+        raise
 
 
 def give_up(reference: str, *, by: User, at: datetime) -> None:

@@ -13,6 +13,10 @@ class MayNotRequest(RefundsError):
     """The certificate or the request is not theirs."""
 
 
+class InvalidReason(RefundsError):
+    """What somebody gave as a reason or an answer is none of those offered, empty, or too long."""
+
+
 class NotRefundable(RefundsError):
     """The policy does not support a refund of this certificate now."""
 

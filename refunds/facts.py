@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from certificates.models import Certificate
-from refunds.policy import Facts
+from core.clock import as_utc
+from refunds.policy import EVENTS, Facts
 
 # A request is approved on the facts of its submission; these must still be so (domain.md, The refund policy).
 DECISIVE = ("source", "free", "paid", "currency", "issued_at", "revocation_requested_at", "revoked_at")
@@ -26,6 +27,16 @@ def facts_of(certificate: Certificate) -> Facts:
         revoked_at=certificate.revoked_at,
         **({"policy": certificate.order.policy} if certificate.order else {}),
     )
+
+
+def moment_of(facts: Facts, at: datetime) -> datetime:
+    """The moment to judge these facts at: `at`, or that of the newest event where it is later.
+
+    Whoever read the clock before waiting for the lock, or by a clock that is slow, must not be told that what another
+    has stored meanwhile has not happened yet.
+    """
+    events = (getattr(facts, name) for name in ("purchased_at", *EVENTS))
+    return max(as_utc(at), *filter(None, events))
 
 
 def differences(before: Facts, now: Facts) -> list[str]:

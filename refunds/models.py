@@ -13,7 +13,7 @@ from certificates.models import Certificate
 from core.clock import service_day
 from core.models import AppendOnlyModel
 from core.money import format_money
-from core.states import StatefulModel, StateField, arrows, known_states
+from core.states import StateField, StatefulModel, arrows, known_states
 from refunds.policy import Facts
 from refunds.states import (
     CANCELLABLE,
@@ -29,6 +29,7 @@ from refunds.states import (
 # Without the letters and digits that are read for one another.
 REFERENCE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 LONGEST_REASON = 1000
+LONGEST_ANSWER = 2000
 
 _S = RequestState
 
@@ -86,7 +87,7 @@ class RefundRequest(StatefulModel):
 
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     lapse_cause = models.CharField(_("cause"), max_length=20, choices=LapseCause, blank=True)
-    answer = models.CharField(_("answer to the customer"), max_length=2000, blank=True)
+    answer = models.CharField(_("answer to the customer"), max_length=LONGEST_ANSWER, blank=True)
 
     objects = RefundRequestQuerySet.as_manager()
 
@@ -178,7 +179,7 @@ class Decision(AppendOnlyModel):
     )
     at = models.DateTimeField(_("decided"))
     effective_at = models.DateTimeField(_("takes effect"))
-    note = models.CharField(_("note"), max_length=2000, blank=True)
+    note = models.CharField(_("note"), max_length=LONGEST_ANSWER, blank=True)
 
     class Meta:
         verbose_name = _("decision")

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from certificates.states import CertificateState
 from refunds.policy import Assessment
-from refunds.states import CANCELLABLE, OPEN
+from refunds.states import CANCELLABLE, LIVE, OPEN
 
 
 class Offer(StrEnum):
@@ -20,6 +20,6 @@ def offer(assessment: Assessment, certificate_state: str, newest_request_state: 
         return Offer.CANCEL
     if newest_request_state in OPEN:
         return Offer.UNDER_WAY
-    if certificate_state == CertificateState.REFUNDED:
+    if certificate_state == CertificateState.REFUNDED or newest_request_state in LIVE:
         return Offer.NONE
     return Offer.REFUND if assessment.button else Offer.NONE

@@ -92,9 +92,14 @@ POLICIES: Mapping[str, Policy] = MappingProxyType(
 )
 
 
+def known_policies() -> frozenset[str]:
+    """The names under which an order may have been made."""
+    return frozenset(POLICIES)
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the policy needs to know of one certificate. Moments are aware and kept in UTC; an event's is None if absent.
+    """What the policy needs to know of one certificate. Moments are aware, kept in UTC; an event's is None if absent.
 
     `expires_at` is an issued certificate's notAfter, else the end of the service period. Raises ValueError for a moment
     without an offset.
@@ -174,7 +179,9 @@ def assess(facts: Facts, at: datetime) -> Assessment:
 
 
 def _as_of(facts: Facts, at: datetime) -> Facts:
-    later = {name: None for name in EVENTS if (moment := getattr(facts, name)) is not None and moment > at}
+    later: dict[str, Any] = {
+        name: None for name in EVENTS if (moment := getattr(facts, name)) is not None and moment > at
+    }
     return replace(facts, **later) if later else facts
 
 
@@ -222,7 +229,9 @@ def _last_manual_day(facts: Facts, policy: Policy) -> date:
 
 def _supported(assessment: Assessment, facts: Facts, policy: Policy, at: datetime) -> Assessment:
     review = REVIEWS[assessment.rule]
-    granted = replace(assessment, review=review, amount=facts.paid, request_by=_request_by(assessment.rule, facts, policy))
+    granted = replace(
+        assessment, review=review, amount=facts.paid, request_by=_request_by(assessment.rule, facts, policy)
+    )
     if review == Review.NONE:
         return granted
     due = add_business_days(service_day(at), policy.review_business_days)

@@ -1,1 +1,10 @@
-urlpatterns = []
+from django.urls import path
+
+from refunds import views
+
+urlpatterns = [
+    path("certificates/<str:instance_id>/refund/", views.request_refund, name="request_refund"),
+    path("certificates/<str:instance_id>/refund/cancel/", views.cancel_refund, name="cancel_refund"),
+    path("refunds/", views.refund_records, name="refund_records"),
+    path("refunds/<str:reference>/", views.refund_record, name="refund_record"),
+]

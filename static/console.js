@@ -32,6 +32,8 @@ if (drawer) {
   drawer.addEventListener("click", (event) => {
     if (event.target === drawer ? pressedOutside : event.target.closest("[data-close]")) {
       event.preventDefault();
+      // Nor may htmx see it: a close button is a link for whoever has no script, and would be loaded into the drawer.
+      event.stopPropagation();
       closeDrawer();
     }
   }, true);

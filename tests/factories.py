@@ -10,7 +10,9 @@ from factory.django import DjangoModelFactory
 
 from certificates.models import Certificate, Domain, Order, OrderPayment, Product, Share
 from certificates.states import CertificateState, DomainType, Level
-from core.models import User
+from certificates.x509 import Handover
+from core import jobs
+from core.models import Job, User
 from payments.models import Payment
 from payments.money import share_out
 from refunds.facts import facts_of
@@ -56,7 +58,13 @@ def staff(name: str, *permissions: str, **fields: Any) -> User:
 
 
 def reviewer(name: str = "reviewer") -> User:
-    return staff(name, "refunds.review_refund", "refunds.view_refundrequest", "certificates.record_authority_answer")
+    return staff(
+        name,
+        "refunds.review_refund",
+        "refunds.view_refundrequest",
+        "certificates.record_authority_answer",
+        "certificates.view_certificate",
+    )
 
 
 def cashier(name: str = "cashier") -> User:
@@ -140,6 +148,35 @@ def _share(stored: Certificate) -> None:
             Share.objects.create(certificate=stored, payment=payment, amount=amount)
 
 
+def bought_together(
+    account: User, parts: list[int], payments: dict[str, int], *, bought: timedelta = timedelta(days=1), **fields: Any
+) -> list[Certificate]:
+    """Certificates of one order, each with its paid part; the payments sum to the parts."""
+    purchased_at = NOON - bought
+    made = order(account, payments, at=purchased_at)
+    stored = [
+        Certificate.objects.create(
+            account=account,
+            order=made,
+            position=position,
+            product=ProductFactory(),
+            name=f"shop-{position}.example.com",
+            currency=made.currency,
+            paid_part=part,
+            purchased_at=purchased_at,
+            service_ends_at=purchased_at + timedelta(days=365),
+            **fields,
+        )
+        for position, part in enumerate(parts, 1)
+    ]
+    links = made.order_payments.order_by("payment_id")
+    table = share_out(parts, [link.payment.amount for link in links])
+    for certificate_, amounts in zip(stored, table, strict=True):
+        for link, amount in zip(links, amounts, strict=True):
+            Share.objects.create(certificate=certificate_, payment=link.payment, amount=amount)
+    return stored
+
+
 def issued(account: User, *, ago: timedelta = timedelta(days=3), at: datetime = NOON, **fields: Any) -> Certificate:
     """A certificate issued so long before `at`; further events as fields."""
     issued_at = at - ago
@@ -194,3 +231,33 @@ def seen(request: RefundRequest) -> str:
     """The token of a reviewer's page opened now."""
     current = RefundRequest.objects.get(pk=request.pk)
     return review_token(current, facts_of(Certificate.objects.get(pk=current.certificate_id)))
+
+
+def handover(*, at: datetime = NOON, serial: str = "1a2b") -> Handover:
+    """What an authority hands over at `at`, valid for a year."""
+    return Handover(
+        not_before=at - timedelta(hours=1),
+        not_after=at + timedelta(days=365),
+        serial=serial,
+        fingerprint="00" * 32,
+        names=("shop.example.com",),
+        scts=(),
+        pem="",
+    )
+
+
+def pay_out(*, at: datetime = NOON) -> int:
+    """Let the worker pay what is due, nothing else; say how many payouts. A job that fails fails the test."""
+    count = 0
+    for job in Job.objects.filter(kind="pay_payout", state=Job.State.QUEUED).order_by("id"):
+        jobs.run(_claimed(job), at=at)
+        job.refresh_from_db()
+        assert job.state == Job.State.DONE, job.last_error
+        count += 1
+    return count
+
+
+def _claimed(job: Job) -> Job:
+    job.lease = "worker:test"
+    job.save()
+    return job

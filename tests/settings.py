@@ -1,10 +1,11 @@
-"""The console's settings as the tests run them: in the demo's way, with quick passwords and nothing that needs collecting."""
+"""The console's settings as the tests run them: as in the demo, with quick passwords and plain static files."""
 
 import os
 
 os.environ.update(DEMO="1", PLAIN_STATIC="1")
 
-from console.settings import *  # noqa: E402, F403
+from console.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+STATIC_ROOT.mkdir(exist_ok=True)  # noqa: F405 - else whitenoise warns at every client

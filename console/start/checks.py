@@ -46,7 +46,8 @@ def check_database() -> None:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM sqlite_master")
     except (DatabaseError, psycopg.Error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # The first line says what; what follows are a library's guesses why.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NotReady(
             f"The database {_place()} cannot be reached ({reason.rstrip('.')}): start it, or name another, as in "
             "`make run DATABASE_URL=postgres://user:password@host/name` or `DATABASE_URL=sqlite:///file`."

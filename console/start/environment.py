@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,11 +62,17 @@ def ensure(requirements: str) -> None:
         if os.path.exists(PYTHON) and read(stamp) == wanted:
             return
         check_ensurepip()
-        if not has_pip():
+        if os.path.exists(unfinished()) or not has_pip():
             make()
+        write(unfinished(), "")
         install(requirements)
-        with open(stamp, "w") as file:
-            file.write(wanted)
+        write(stamp, wanted)
+        os.remove(unfinished())
+
+
+def unfinished() -> str:
+    """Stands in .venv while it is being changed: where it is found, somebody was stopped in the middle."""
+    return os.path.join(VENV, "unfinished")
 
 
 def digest(path: str) -> str:
@@ -81,22 +88,43 @@ def read(path: str) -> str:
         return ""
 
 
+def write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
+
+
 def has_pip() -> bool:
     return os.path.exists(PYTHON) and subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL) == 0
 
 
 def make() -> None:
-    if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
+    shutil.rmtree(VENV, ignore_errors=True)
+    os.mkdir(VENV)
+    write(unfinished(), "")
+    if call([sys.executable, "-m", "venv", VENV]) != 0:
         raise NotReady(f"{VENV} could not be made: see above, put that right, and try again.")
 
 
 def install(requirements: str) -> None:
     say(f"Installing the packages of {requirements} into .venv, which takes a minute ...")
-    if subprocess.call([PYTHON, "-m", "pip", "install", *QUIET_PIP, "-r", os.path.join(ROOT, requirements)]) != 0:
+    if call([PYTHON, "-m", "pip", "install", *QUIET_PIP, "-r", os.path.join(ROOT, requirements)]) != 0:
+        # It fails before it changes anything.
+        os.remove(unfinished())
         raise NotReady(
             f"The packages of {requirements} could not be installed: see pip's words above, check the network, "
             "and try again."
         )
+
+
+def call(command: Any) -> int:
+    """Run to the end; when we must end before that, with everything that the command has started."""
+    child = subprocess.Popen(command, start_new_session=True)
+    try:
+        return child.wait()
+    except BaseException:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise
 
 
 def say(words: str) -> None:

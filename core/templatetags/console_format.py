@@ -2,9 +2,11 @@
 
 from datetime import date, datetime
 from functools import lru_cache
+from typing import Any
 
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from lucide import _render_icon
 
@@ -39,4 +41,10 @@ def icon(name: str) -> SafeString:
 
 @lru_cache
 def _svg(name: str) -> SafeString:
-    return mark_safe(_render_icon(name, 16, {"class": "icon", "aria-hidden": "true"}))  # noqa: S308 - the library's own files
+    return mark_safe(_render_icon(name, 16, **{"class": "icon", "aria-hidden": "true"}))  # noqa: S308 - the library's own files
+
+
+def chip(word: Any, mark: tuple[str, str]) -> SafeString:
+    """A state as people see it: an icon and a word. `mark` is its tone, one of the console's colours, and its icon."""
+    tone, name = mark
+    return format_html('<span class="chip chip--{}">{}{}</span>', tone, icon(name), word)

@@ -37,7 +37,8 @@ def serious_findings(page: Page) -> list[str]:
 
 
 def assert_accessible(page: Page) -> None:
-    assert serious_findings(page) == []
+    findings = serious_findings(page)
+    assert not findings, "\n".join(findings)
 
 
 def assert_fits(page: Page) -> None:

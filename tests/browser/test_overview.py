@@ -7,6 +7,8 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from core.models import User
+from payments.models import Payout
+from payments.services import record_paid
 from tests import factories
 from tests.browser.helpers import NARROW, shots_in_every_look, sign_in
 from tests.factories import NOON
@@ -98,8 +100,8 @@ def test_the_list_notices_by_itself_what_changed(page: Page, live_server: LiveSe
     moving = factories.submit(factories.certificate(shopper, payments={"alipay": 5_000}))
     sign_in(page, f"{live_server.url}/", shopper.username)
     expect(page.locator("tbody")).to_contain_text("Approved, money ordered")
-    payout = moving.payouts()[0]
-    factories.record_paid(payout)
+    payout = Payout.objects.get(reference=moving.reference)
+    record_paid(payout.pk, "alipay-back-1", by=factories.cashier(), at=NOON)
     expect(page.locator("tbody")).to_contain_text("Refunded")
     expect(page.locator("#certificates")).not_to_have_attribute("hx-trigger", re.compile("every"))
 

@@ -228,8 +228,11 @@ def test_unknown_values_fall_back(as_customer: Client, customer: User, query: st
     assert as_customer.get(f"/?{query}").status_code == 200
 
 
-def test_a_nul_in_the_address_is_refused(as_customer: Client) -> None:
-    assert as_customer.get("/?q=%00").status_code == 400
+def test_a_nul_in_the_query_counts_as_not_typed(as_customer: Client, customer: User) -> None:
+    wanted = factories.certificate(customer)
+    rows = as_customer.get(f"/?status=%00&q=%00{wanted.instance_id}%00").context["page"].rows
+    assert [row.instance_id for row in rows] == [wanted.instance_id]
+    assert as_customer.get("/refunds/%00/").status_code in {400, 404}
 
 
 def test_a_search_finds_beginnings_of_labels_whatever_the_case(as_customer: Client, customer: User) -> None:
@@ -367,3 +370,12 @@ def test_details_warn_of_a_late_revocation(as_customer: Client, customer: User) 
     wanted = factories.issued(customer, ago=27 * DAY)
     page = as_customer.get(f"/certificates/{wanted.instance_id}/").content.decode()
     assert "needs up to 5 business days to revoke" in page
+
+
+def test_a_refunded_certificate_says_that_the_money_is_back(as_customer: Client, customer: User) -> None:
+    wanted = factories.certificate(customer)
+    factories.submit(wanted)
+    factories.pay_out()
+    assert "What you paid for this certificate has been given back." in text_of(as_customer)
+    page = as_customer.get(f"/certificates/{wanted.instance_id}/").content.decode()
+    assert "What you paid for this certificate has been given back." in page

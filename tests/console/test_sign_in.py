@@ -5,6 +5,7 @@ import re
 import pytest
 from django.core import mail
 from django.test import Client
+from pytest_django import Settings
 
 from core.models import User
 
@@ -100,6 +101,26 @@ def test_an_unknown_address_hears_the_same_and_no_one_learns_who_is_known(custom
     assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
 
 
+def test_an_unknown_address_gets_no_mail(customer: User) -> None:
+    Client().post("/accounts/password/reset/", {"email": "nobody@example.com"})
+    assert mail.outbox == []
+
+
+def test_the_reset_mail_speaks_of_this_console(customer: User) -> None:
+    Client().post("/accounts/password/reset/", {"email": "customer@example.com"})
+    [message] = mail.outbox
+    assert message.subject == "Set a new password for SSL Certificates"
+    assert "Somebody asked for a new password" in message.body
+
+
+def test_a_mail_server_that_is_away_is_said_and_nothing_breaks(customer: User, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    answer = Client().post("/accounts/password/reset/", {"email": "customer@example.com"})
+    assert answer.status_code == 503
+    assert "The mail could not be sent" in answer.content.decode()
+
+
 def test_who_orders_many_reset_mails_is_stopped(customer: User) -> None:
     client = Client()
     answers = [client.post("/accounts/password/reset/", {"email": "customer@example.com"}) for _ in range(8)]
@@ -130,3 +151,12 @@ def test_signing_out_takes_a_press_of_the_button(as_customer: Client) -> None:
     assert "_auth_user_id" in as_customer.session
     as_customer.post("/accounts/logout/")
     assert "_auth_user_id" not in as_customer.session
+
+
+def test_behind_a_proxy_one_readers_wrong_passwords_shut_out_no_other(customer: User, settings: Settings) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    for n in range(130):
+        client = Client(headers={"X-Forwarded-For": f"203.0.113.{n}"})
+        client.post("/accounts/login/", {"login": f"nobody-{n}", "password": "wrong"})
+    other = Client(headers={"X-Forwarded-For": "198.51.100.7"})
+    assert other.post("/accounts/login/", {"login": customer.username, "password": "refund-demo"}).status_code == 302

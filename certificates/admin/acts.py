@@ -1,0 +1,131 @@
+"""What staff record of an authority's answer about a closing that was asked of it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from certificates.admin.marks import certificate_chip
+from certificates.exceptions import NotAllowed, NothingAwaited
+from certificates.models import Certificate
+from certificates.services import may_record_answer, record_closed, record_issued
+from certificates.x509 import Handover, HoldsPrivateKey, UnreadableCertificate, read_certificate
+from core.desk.acts import Act, ActForm, Outcome
+
+LONGEST_PEM = 50_000
+
+
+class Answer(Act):
+    """An answer about a closing that is awaited. Its page carries since when."""
+
+    template = "admin/certificates/certificate/act.html"
+    forbidden = (NotAllowed,)
+    refusals = (NothingAwaited,)
+    thing: Certificate
+    # What follows from the answer.
+    consequence: ClassVar[Any] = ""
+
+    def may(self) -> bool:
+        return may_record_answer(self.by) and self.by.pk != self.thing.account_id
+
+    def is_possible(self) -> bool:
+        return self.thing.closing_since is not None
+
+    def seen(self) -> str:
+        since = self.thing.closing_since
+        return since.isoformat() if since else ""
+
+    def why_not(self) -> str:
+        told = {"certificate": self.thing, "state": self.thing.get_state_display()}
+        return (
+            gettext("Nothing was recorded: no answer is awaited for %(certificate)s, which reads “%(state)s”.") % told
+        )
+
+    def explain(self, error: Exception, form: ActForm) -> Outcome | None:
+        self.thing = Certificate.objects.get(pk=self.thing.pk)
+        return super().explain(error, form)
+
+    def page(self) -> dict[str, Any]:
+        domains = [domain.name for domain in self.thing.domains.all()]
+        return {"chip": certificate_chip(self.thing, self.at), "domains": domains}
+
+
+class RecordClosed(Answer):
+    slug = "record-closed"
+    title = _("The authority has closed the application")
+    button = _("Authority has closed it")
+    submit = _("Record as closed")
+    consequence = _("If its refund is approved already, the payouts are ordered at once.")
+
+    def do(self, form: ActForm) -> Outcome:
+        certificate = record_closed(self.thing.pk, by=self.by, at=self.at)
+        told = {"certificate": certificate}
+        return Outcome(gettext("Recorded: the authority has closed the application of %(certificate)s.") % told)
+
+
+class IssuedForm(ActForm):
+    pem = forms.CharField(
+        label=_("Certificate"),
+        max_length=LONGEST_PEM,
+        widget=forms.Textarea(attrs={"rows": 12, "class": "mono", "spellcheck": "false", "autocomplete": "off"}),
+        help_text=_(
+            "In PEM, as the authority handed it over, from BEGIN CERTIFICATE to END CERTIFICATE. No private key."
+        ),
+        error_messages={"required": _("Paste the certificate that the authority handed over.")},
+    )
+
+    def clean_pem(self) -> Handover:
+        text = self.cleaned_data["pem"]
+        try:
+            return read_certificate(text)
+        except HoldsPrivateKey as error:
+            raise ValidationError(
+                _("This holds a private key. Paste the certificate alone; tell its owner to replace the key.")
+            ) from error
+        except UnreadableCertificate as error:
+            raise ValidationError(
+                _("This is no X.509 certificate in PEM. Copy it again, with its BEGIN and END lines.")
+            ) from error
+
+
+class RecordIssued(Answer):
+    slug = "record-issued"
+    title = _("The authority issued the certificate")
+    button = _("Authority issued it…")
+    submit = _("Record as issued")
+    consequence = _("An open refund request of it lapses, and no money goes back.")
+    is_danger = True
+    form_class = IssuedForm
+
+    def attempt(self, form: ActForm) -> Outcome | None:
+        if self.is_possible() and (fault := fault_of(form.cleaned_data["pem"], self.thing, self.at)):
+            form.add_error("pem", fault)
+            return None
+        return super().attempt(form)
+
+    def do(self, form: ActForm) -> Outcome:
+        certificate = record_issued(self.thing.pk, form.cleaned_data["pem"], by=self.by, at=self.at)
+        told = {"certificate": certificate}
+        return Outcome(gettext("Recorded: %(certificate)s is issued. An open refund request of it has lapsed.") % told)
+
+
+def fault_of(handover: Handover, certificate: Certificate, at: datetime) -> str:
+    """Why this can't be the certificate that was applied for; empty when it can."""
+    if handover.not_after <= at:
+        return gettext("This certificate has expired already.")
+    ordered, named = {domain.name for domain in certificate.domains.all()}, set(handover.names)
+    if missing := sorted(ordered - named):
+        return gettext("It is not for %(names)s, which was applied for.") % {"names": ", ".join(missing)}
+    if foreign := sorted(name for name in named - ordered if not _comes_along(name, ordered)):
+        return gettext("It is also for %(names)s, which nobody applied for.") % {"names": ", ".join(foreign)}
+    return ""
+
+
+def _comes_along(name: str, ordered: set[str]) -> bool:
+    """Authorities add `www.` to a domain, and to a wildcard or a `www.` the domain itself, without being asked."""
+    if not ordered:
+        return True
+    return bool(ordered & {f"www.{name}", f"*.{name}", name.removeprefix("www.")})

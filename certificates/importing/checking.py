@@ -1,0 +1,205 @@
+"""Judges whole orders, against each other and against what the console has already; writes nothing to the database."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from certificates.importing.problems import Problem
+from certificates.importing.rows import ORDER_FIELDS, Row, minor
+from certificates.importing.spool import BAD, KNOWN, KnownAccount, Spool, SpooledOrder
+from certificates.models import Certificate, ImportedRow, Order
+from certificates.orders import MOST_CERTIFICATES
+from core.models import User
+from payments.models import Payment
+
+AT_ONCE = 500  # orders that are looked up together
+
+
+def judge_orders(spool: Spool) -> Iterator[int]:
+    """Give every spooled order its verdict and note what is wrong; yields how many were judged, as it goes."""
+    orders = spool.orders()
+    while chunk := list(islice(orders, AT_ONCE)):
+        stored = _Stored(chunk)
+        for order in chunk:
+            _judge(order, spool, stored)
+        yield len(chunk)
+
+
+def load_accounts(spool: Spool) -> None:
+    accounts = User.objects.values_list("username", "email", "is_staff")
+    spool.add_accounts(accounts.iterator(chunk_size=2000))
+
+
+def _judge(order: SpooledOrder, spool: Spool, stored: "_Stored") -> None:
+    if order.number in stored.orders:
+        problems = list(_changes(order, stored.rows.get(order.number)))
+    else:
+        problems = [*_disagreements(order), *_conflicts(order, spool, stored)]
+        if order.verdict != BAD:
+            problems += _order_contradictions(order)
+    if problems:
+        spool.add_problems(problems, order.number)
+    elif order.number in stored.orders and order.verdict != BAD:
+        spool.judge(order.number, KNOWN)
+
+
+class _Stored:
+    """What the console has already of what a few orders name: three queries and one for each channel."""
+
+    def __init__(self, orders: Sequence[SpooledOrder]) -> None:
+        numbers = [order.number for order in orders]
+        self.orders = set(Order.objects.filter(number__in=numbers).values_list("number", flat=True))
+        self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        found = ImportedRow.objects.filter(certificate__order__number__in=numbers if self.orders else [])
+        for number, row in found.order_by("certificate_id").values_list("certificate__order__number", "row"):
+            self.rows[number].append(row)
+        new = [row for order in orders if order.number not in self.orders for row in order.rows]
+        self.references = _references(new)
+        ids = [row.values["instance_id"] for row in new if row.values["instance_id"]]
+        self.instance_ids = set(
+            Certificate.objects.filter(instance_id__in=ids).values_list("instance_id", flat=True) if ids else []
+        )
+
+
+def _references(rows: Sequence[Row]) -> set[tuple[str, str]]:
+    """Those of the rows' payments, as channel and reference, that came in already."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        for payment in row.values["payments"]:
+            wanted[payment["channel"]].add(payment["reference"])
+    found: set[tuple[str, str]] = set()
+    for channel, references in wanted.items():
+        known = Payment.objects.filter(channel=channel, reference__in=references - {""}).exclude(reference="")
+        found.update((channel, reference) for reference in known.values_list("reference", flat=True))
+    return found
+
+
+# --- An order that is stored already ------------------------------------------------------------
+
+
+def _changes(order: SpooledOrder, stored: list[dict[str, Any]] | None) -> Iterator[Problem]:
+    """What the rows say that they did not say when they were imported; nothing for the same rows, in any order."""
+    if stored is None:
+        yield Problem(order.first.line, "order_number", "is of an order that the console has from elsewhere")
+        return
+    left = list(stored)
+    changed = [row for row in order.rows if not _take(left, row.values)]
+    for row in changed:
+        before = next(
+            (old for old in left if old["instance_id"] == row.values["instance_id"]), left[0] if left else None
+        )
+        if before is None:
+            yield Problem(row.line, "order_number", "is of an order that is imported already, without this row")
+        else:
+            left.remove(before)
+            yield from _differences(row, before)
+
+
+def _take(rows: list[dict[str, Any]], row: dict[str, Any]) -> bool:
+    if row not in rows:
+        return False
+    rows.remove(row)
+    return True
+
+
+def _differences(row: Row, before: dict[str, Any]) -> Iterator[Problem]:
+    for field, value in row.values.items():
+        if before.get(field) != value:
+            yield Problem(row.line, field, f"was imported as {shown(before.get(field))} and is now {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """A kept value as a person reads it."""
+    if value in (None, "", []):
+        return "nothing"
+    if isinstance(value, list):
+        return ";".join(map(_shown_part, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _shown_part(part: Any) -> str:
+    return "{channel}:{amount}:{reference}".format(**part) if isinstance(part, dict) else part
+
+
+# --- A new order --------------------------------------------------------------------------------
+
+
+def _disagreements(order: SpooledOrder) -> Iterator[Problem]:
+    first = order.first
+    for row in order.rows[1:]:
+        for field in ORDER_FIELDS:
+            if row.values[field] != first.values[field]:
+                here, there = shown(row.values[field]), shown(first.values[field])
+                yield Problem(row.line, field, f"is {here}, and {there} in line {first.line} of the same order")
+
+
+def _order_contradictions(order: SpooledOrder) -> Iterator[Problem]:
+    """What no single row shows. For orders all of whose rows are fit and agree as far as this goes."""
+    first, rows = order.first, order.rows
+    if len(rows) > MOST_CERTIFICATES:
+        reason = f"has {len(rows)} rows, and an order holds at most {MOST_CERTIFICATES} certificates"
+        yield Problem(rows[MOST_CERTIFICATES].line, "order_number", reason)
+    if all(row.values["free"] for row in rows):
+        for field in ("paid_amount", "voucher_amount"):
+            if minor(first.values, field):
+                yield Problem(first.line, field, "is above 0, and every certificate of the order is free")
+    yield from _price_contradictions(order)
+
+
+def _price_contradictions(order: SpooledOrder) -> Iterator[Problem]:
+    priced = [row for row in order.rows if row.values["price"] is not None]
+    unpriced = [row for row in order.rows if row.values["price"] is None and not row.values["free"]]
+    if not priced:
+        return
+    for row in unpriced:
+        yield Problem(row.line, "price", f"is missing, and line {priced[0].line} of the same order has one")
+    total = sum(minor(row.values, "price") for row in priced)
+    if not unpriced and total != minor(order.first.values, "list_amount"):
+        yield Problem(order.first.line, "price", "does not sum to the list_amount over the order")
+
+
+def _conflicts(order: SpooledOrder, spool: Spool, stored: _Stored) -> Iterator[Problem]:
+    """What belongs to somebody else already, in this file or in the console."""
+    yield from _account_conflicts(order.first, spool)
+    for payment in order.first.values["payments"]:
+        channel, reference = payment["channel"], payment["reference"]
+        if (channel, reference) in stored.references:
+            reason = f"name {channel}:{reference}, which paid for another order already"
+            yield Problem(order.first.line, "payments", reason)
+        elif reference and (holder := spool.claim(channel, reference, order.number, order.first.line)):
+            reason = f"name {channel}:{reference}, as line {holder[1]} does for another order"
+            yield Problem(order.first.line, "payments", reason)
+    for row in order.rows:
+        name = row.values["instance_id"]
+        if name in stored.instance_ids:
+            yield Problem(row.line, "instance_id", "is another certificate's already")
+        elif name and (holder := spool.claim("instance", name, str(row.line), row.line)):
+            yield Problem(row.line, "instance_id", f"is that of line {holder[1]} already")
+
+
+def _account_conflicts(row: Row, spool: Spool) -> Iterator[Problem]:
+    name, email = row.values["account"], row.values["email"]
+    like = spool.accounts_like(name)
+    known = next((account for account in like if account.name == name), None)
+    if known and known.is_staff:
+        yield Problem(row.line, "account", "is a member of staff, who has no orders")
+    elif like and not known:
+        yield Problem(row.line, "account", f"differs from the account {like[0].name} by capital letters only")
+    elif holder := spool.claim("account", name.casefold(), name, row.line):
+        yield Problem(row.line, "account", f"differs from {holder[0]} in line {holder[1]} by capital letters only")
+    if email:
+        yield from _email_conflicts(row, known, spool)
+
+
+def _email_conflicts(row: Row, known: KnownAccount | None, spool: Spool) -> Iterator[Problem]:
+    name, email = row.values["account"], row.values["email"].lower()
+    others = [account for account in spool.accounts_with_email(email) if account.name != name]
+    if others:
+        yield Problem(row.line, "email", f"is that of the account {others[0].name}")
+    elif known and known.email and known.email != email:
+        yield Problem(row.line, "email", "is not the one that this account has; left out, the account keeps its own")
+    elif holder := spool.claim("email", email, name, row.line):
+        yield Problem(row.line, "email", f"is that of the account {holder[0]} in line {holder[1]}")
+    elif holder := spool.claim("email of", name, email, row.line):
+        yield Problem(row.line, "email", f"is not the one that the same account has in line {holder[1]}")

@@ -1,0 +1,259 @@
+"""One value of a row: from what the file says to the plain JSON value that is kept of it. All raise Unfit."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from babel.numbers import list_currencies
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from certificates.importing.domains import domain_names
+from certificates.importing.problems import Unfit
+from certificates.states import DomainType, Level
+from core.clock import as_utc
+from core.money import parse_amount, plain_amount
+from payments.states import Channel
+
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+LARGEST_AMOUNT = 2**63 - 1  # minor units, as the database holds them
+LONGEST_AMOUNT = 100  # characters
+LONGEST_PERIOD = 3660  # days
+MOST_PAYMENTS = 100
+LARGEST_PEM = 100_000  # bytes
+
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
+_ACCOUNT = re.compile(r"[\w.@+-]{1,150}")
+_INSTANCE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_CURRENCIES = frozenset(list_currencies())
+_LEVELS = tuple(Level.values)
+_CHANNELS = tuple(Channel.values)
+_DOMAIN_TYPES = {word: kind.value for kind in DomainType for word in (kind.value, str(kind.label).lower())}
+_PEM_BEGINS = "-----BEGIN "
+
+
+def line_of_text(value: Any, longest: int = 200) -> str:
+    """One line of printable text, not empty."""
+    if not isinstance(value, str):
+        raise Unfit("is not a text")
+    if not value.isprintable():
+        raise Unfit(_unprintable(value))
+    if len(value) > longest:
+        raise Unfit(f"is longer than {longest} characters")
+    return value
+
+
+def order_number(value: Any) -> str:
+    return line_of_text(value, 64)
+
+
+def brand(value: Any) -> str:
+    return line_of_text(value, 50)
+
+
+def account(value: Any) -> str:
+    """A user name, in the one form that sign-in looks for."""
+    name = unicodedata.normalize("NFKC", line_of_text(value))
+    if not _ACCOUNT.fullmatch(name):
+        raise Unfit("is not an account's name: letters, digits and @ . + - _, at most 150")
+    return name
+
+
+@lru_cache(maxsize=4096)
+def _is_email(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def email(value: Any) -> str:
+    address = line_of_text(value, 254)
+    if not _is_email(address):
+        raise Unfit("is not an email address")
+    return address
+
+
+@lru_cache(maxsize=4096)
+def _moment(text: str) -> str:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        raise Unfit("is not a time as RFC 3339 writes it, 2026-06-01T12:00:00+08:00")
+    if match["offset"] is None:
+        raise Unfit("has no offset (Z, or +08:00)")
+    try:
+        moment = as_utc(datetime.fromisoformat(text.upper()))
+    except (ValueError, OverflowError):
+        raise Unfit("is not a time of the calendar and the clock") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise Unfit(f"is not in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment.isoformat()
+
+
+def moment(value: Any) -> str:
+    """A moment as ISO 8601 in UTC."""
+    return _moment(line_of_text(value))
+
+
+def currency(value: Any) -> str:
+    code = line_of_text(value)
+    if code not in _CURRENCIES:
+        raise Unfit("is not a currency's code, three capital letters of ISO 4217")
+    return code
+
+
+def amount(value: Any, currency_code: str | None) -> str:
+    """An amount with all of its currency's digits. Without a currency only its writing is looked at."""
+    return _amount(line_of_text(value, LONGEST_AMOUNT), currency_code)
+
+
+@lru_cache(maxsize=4096)
+def _amount(text: str, currency_code: str | None) -> str:
+    minor = parse_amount(text, currency_code)
+    if minor > LARGEST_AMOUNT:
+        raise Unfit("is too large")
+    return plain_amount(minor, currency_code) if currency_code else text
+
+
+def payments(value: Any, currency_code: str | None) -> list[dict[str, str]]:
+    """The payments by channel and reference, so that their order in the file says nothing."""
+    parts = [_payment(part, currency_code) for part in _payment_parts(value)]
+    if len(parts) > MOST_PAYMENTS:
+        raise Unfit(f"are {len(parts)}, more than {MOST_PAYMENTS}")
+    names = [(part["channel"], part["reference"]) for part in parts if part["reference"]]
+    for channel, reference in names:
+        if names.count((channel, reference)) > 1:
+            raise Unfit(f"name {channel}:{reference} twice")
+    return sorted(parts, key=lambda part: (part["channel"], part["reference"], part["amount"]))
+
+
+def _payment_parts(value: Any) -> Iterable[Mapping[str, Any]]:
+    """`channel:amount:reference;…`, or a list of objects with these keys."""
+    if isinstance(value, str):
+        keys = ("channel", "amount", "reference")
+        return [dict(zip(keys, part.split(":", 2), strict=False)) for part in value.split(";") if part.strip()]
+    if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+        return value
+    raise Unfit("are not a list of objects with channel, amount and reference")
+
+
+def _payment(part: Mapping[str, Any], currency_code: str | None) -> dict[str, str]:
+    if not {"channel", "amount"} <= part.keys() <= {"channel", "amount", "reference"}:
+        raise Unfit("are not each channel:amount:reference")
+    channel, paid = (_stripped(part[key]) for key in ("channel", "amount"))
+    if channel not in _CHANNELS:
+        raise Unfit(f"name the channel {channel!a}, which is not one of {', '.join(_CHANNELS)}")
+    reference = line_of_text(_stripped(part.get("reference") or ""))
+    if not reference and channel != Channel.BALANCE:
+        raise Unfit(f"lack the reference of the {channel} payment")
+    try:
+        plain = amount(paid, currency_code)
+    except ValueError as error:
+        raise Unfit(f"have an amount that {error}") from None
+    if not plain.strip("0."):
+        raise Unfit("have an amount of 0")
+    return {"channel": channel, "amount": plain, "reference": reference}
+
+
+def level(value: Any) -> str:
+    name = line_of_text(value).upper()
+    if name not in _LEVELS:
+        raise Unfit(f"is not one of {', '.join(_LEVELS)}")
+    return name
+
+
+def domain_type(value: Any) -> str:
+    name = line_of_text(value).lower()
+    if name not in _DOMAIN_TYPES:
+        raise Unfit(f"is not one of {', '.join(DomainType.values)}")
+    return _DOMAIN_TYPES[name]
+
+
+def flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = line_of_text(value).lower()
+    if word not in _FLAGS:
+        raise Unfit("is not true or false")
+    return _FLAGS[word]
+
+
+def domains(value: Any) -> list[str]:
+    """A list of names; in a text they are parted by `;` or blanks."""
+    if isinstance(value, str):
+        return domain_names(re.split(r"[;\s]+", value.strip("; ")))
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return domain_names([name.strip() for name in value])
+    raise Unfit("are not a list of names")
+
+
+def days(value: Any) -> int:
+    text = line_of_text(value)
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= LONGEST_PERIOD):
+        raise Unfit(f"is not a whole number from 1 to {LONGEST_PERIOD}")
+    return int(text)
+
+
+def instance_id(value: Any) -> str:
+    text = line_of_text(value)
+    if not _INSTANCE_ID.fullmatch(text):
+        raise Unfit("is not an instance ID: small letters, digits and -, at most 40")
+    return text
+
+
+def policy(value: Any, known: Iterable[str]) -> str:
+    name = line_of_text(value)
+    if name not in known:
+        raise Unfit(f"is not one of {', '.join(sorted(known))}")
+    return name
+
+
+def pem_text(value: Any, folder: Path) -> str:
+    """The PEM text that a row carries or that stands in a file under `folder`."""
+    if not isinstance(value, str):
+        raise Unfit("is not a text")
+    if value.startswith(_PEM_BEGINS):
+        return _not_too_large(value)
+    if not value.isprintable():
+        raise Unfit(_unprintable(value))
+    return _read_pem(folder / value, folder)
+
+
+def _read_pem(path: Path, folder: Path) -> str:
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(folder.resolve()):
+            raise Unfit("is a path that leaves the file's folder")
+        if not real.is_file():
+            raise Unfit("is a path to something that is not a file")
+        with real.open("rb") as file:
+            content = file.read(LARGEST_PEM + 1)
+    except (OSError, RuntimeError) as error:
+        raise Unfit(f"cannot be read ({getattr(error, 'strerror', None) or 'a path that leads nowhere'})") from None
+    return _not_too_large(content.decode("ascii", "replace"))
+
+
+def _not_too_large(pem: str) -> str:
+    if len(pem) > LARGEST_PEM:
+        raise Unfit(f"is larger than {LARGEST_PEM:,} bytes")
+    return pem
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _unprintable(text: str) -> str:
+    if "\0" in text:
+        return "holds a NUL character"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "is not UTF-8"
+    return "holds a character that cannot be printed"

@@ -1,0 +1,28 @@
+"""How a certificate's state and type read, on every floor above."""
+
+from django.utils.translation import gettext as _
+
+from certificates.models import Certificate
+from certificates.states import ShownState
+
+# The tone and the icon that go with each state's word.
+STATE_MARKS = {
+    ShownState.PENDING_APPLICATION: ("ended", "circle-dashed"),
+    ShownState.PENDING_VERIFICATION: ("busy", "clock"),
+    ShownState.VALIDATING_APPLICATION: ("busy", "loader"),
+    ShownState.VALIDATION_FAILED: ("bad", "circle-x"),
+    ShownState.ISSUED: ("ok", "circle-check"),
+    ShownState.PENDING_EXPIRATION: ("near", "calendar-clock"),
+    ShownState.EXPIRED: ("bad", "clock-alert"),
+    ShownState.REVOKING: ("busy", "undo-2"),
+    ShownState.REVOKED: ("ended", "ban"),
+    ShownState.REFUNDED: ("ok", "wallet"),
+}
+
+
+def kind_of(certificate: Certificate) -> str:
+    """Brand, validation level and domain type in words. `certificate` comes with its product."""
+    product = certificate.product
+    if product is None:
+        return _("Uploaded")
+    return f"{product} {_('(free)')}" if product.free else str(product)

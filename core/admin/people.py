@@ -1,0 +1,184 @@
+"""Accounts and groups. Superusers alone change them: who may give permissions may give them to themselves."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import admin as auth
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Permission
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from core import audit
+from core.accounts import forget_former_addresses, require_own_address
+from core.desk.lists import ListFilter, SafeLists
+from core.desk.marks import EMPTY, time_mark
+from core.models import User
+from core.templatetags.console_format import chip
+
+
+def useful_permissions() -> QuerySet[Permission]:
+    """The permissions that the desk asks for: to look at its lists, and those that its models name for an act."""
+    models = list(admin.site._registry)
+    named = {codename for model in models for codename, _name in model._meta.permissions}
+    views = {f"view_{model._meta.model_name}" for model in models}
+    known = Permission.objects.filter(codename__in=named | views | {"change_job"})
+    return known.filter(content_type__app_label__in={model._meta.app_label for model in models}).order_by(
+        "content_type__app_label", "content_type__model", "-codename"
+    )
+
+
+class SuperusersChange(SafeLists):
+    """Rows that superusers may add and change, each act in the audit trail; nobody deletes what others refer to."""
+
+    is_audited = True
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_active and request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.is_active and request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """As boxes to tick: Django's own pair of lists needs inline styles and names that screen readers drop."""
+        kwargs["widget"] = forms.CheckboxSelectMultiple
+        if db_field.related_model is Permission:
+            kwargs["queryset"] = useful_permissions()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return self._record(request, obj, "added", message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return self._record(request, obj, "changed", message)
+
+    def _record(self, request: HttpRequest, obj: Any, act: str, message: Any) -> Any:
+        """In the audit trail, and through it in Django's history, which the stock methods write alone."""
+        words = message if isinstance(message, str) else json.dumps(message)
+        note = LogEntry(change_message=words).get_change_message()
+        detail = self.detail_of(obj)
+        return audit.record(obj, act, by=request.user, at=timezone.now(), note=note, detail=detail)  # type: ignore[arg-type]
+
+    def detail_of(self, obj: Any) -> dict[str, Any]:
+        """What the row holds after the change."""
+        return {}
+
+
+class AccountForm(forms.ModelForm):
+    """What both forms of an account ask."""
+
+    language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES)
+
+    def clean_email(self) -> str:
+        return require_own_address(self.cleaned_data.get("email", ""), self.instance)
+
+
+class NewAccountForm(AccountForm, AdminUserCreationForm):
+    class Meta:
+        model = User
+        fields = ("username", "name", "email", "language", "time_zone")
+
+
+class ChangeAccountForm(AccountForm, UserChangeForm):
+    class Meta:
+        model = User
+        fields = "__all__"  # noqa: DJ007 - the fieldsets below say which
+
+
+class KindFilter(ListFilter):
+    title = _("kind")
+    parameter_name = "kind"
+
+    def known(self) -> list[tuple[str, Any]]:
+        return [
+            ("customers", _("Customers")),
+            ("staff", _("Staff")),
+            ("superusers", _("Superusers")),
+            ("inactive", _("Inactive")),
+        ]
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        conditions = {
+            "customers": Q(is_staff=False),
+            "staff": Q(is_staff=True),
+            "superusers": Q(is_superuser=True),
+            "inactive": Q(is_active=False),
+        }
+        return queryset.filter(conditions[value])
+
+
+class UserAdmin(SuperusersChange, auth.UserAdmin):
+    form = ChangeAccountForm
+    add_form = NewAccountForm
+    list_display = ("username", "name", "email", "kind", "last_seen")
+    list_filter = (KindFilter,)
+    ordering = ("username",)
+    search_fields = ()
+    search_help_text = _("The beginning of a user name or name, or an email address.")
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        (_("Person"), {"fields": ("name", "email", "language", "time_zone")}),
+        (_("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "usable_password", "password1", "password2")}),
+        (_("Person"), {"fields": ("name", "email", "language", "time_zone")}),
+    )
+
+    def search(self, queryset: QuerySet[Any], needle: str) -> QuerySet[Any]:
+        begins = Q(username__begins_with=needle) | Q(name__begins_with=needle)
+        return queryset.filter(begins | Q(email__iexact=needle))
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        forget_former_addresses(obj)
+
+    def detail_of(self, obj: User) -> dict[str, Any]:
+        return {
+            "is_active": obj.is_active,
+            "is_staff": obj.is_staff,
+            "is_superuser": obj.is_superuser,
+            "groups": sorted(obj.groups.values_list("name", flat=True)),
+            "permissions": sorted(f"{each.content_type.app_label}.{each.codename}" for each in _permissions_of(obj)),
+        }
+
+    @admin.display(description=_("kind"))
+    def kind(self, user: User) -> Any:
+        if not user.is_active:
+            return chip(_("Inactive"), ("ended", "ban"))
+        if user.is_superuser:
+            return chip(_("Superuser"), ("near", "shield"))
+        return chip(_("Staff"), ("busy", "briefcase-business")) if user.is_staff else EMPTY
+
+    @admin.display(description=_("last sign-in"))
+    def last_seen(self, user: User) -> Any:
+        return time_mark(user.last_login)
+
+
+def _permissions_of(user: User) -> QuerySet[Any]:
+    return user.user_permissions.select_related("content_type")
+
+
+class GroupAdmin(SuperusersChange, auth.GroupAdmin):  # type: ignore[misc]
+    filter_horizontal = ()
+    search_fields = ()
+    list_filter = ()
+
+    def search(self, queryset: QuerySet[Any], needle: str) -> QuerySet[Any]:
+        return queryset.filter(name__begins_with=needle)
+
+    def detail_of(self, obj: Any) -> dict[str, Any]:
+        permissions = obj.permissions.select_related("content_type")
+        return {"permissions": sorted(f"{each.content_type.app_label}.{each.codename}" for each in permissions)}

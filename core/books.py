@@ -1,0 +1,59 @@
+"""How the books are proved: each floor looks for rows that contradict one another and names them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from string import Formatter
+
+from django.db import connection
+from django.db.models import BigIntegerField, Case, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of a table, and what is wrong with it."""
+
+    table: str
+    id: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.id}: {self.what}"
+
+
+def findings(rows: QuerySet, what: str) -> Iterator[Finding]:
+    """A finding for each of these rows, in order; `what` may name fields and annotations in braces."""
+    fields = [name for _, name, _, _ in Formatter().parse(what) if name]
+    for row in rows.order_by("pk").values("pk", *fields):
+        yield Finding(rows.model._meta.db_table, row["pk"], what.format(**row))
+
+
+def sum_of(rows: QuerySet, field: str, *, outer: str = "pk", of: str = "amount") -> Coalesce:
+    """The sum over those rows whose `field` is the outer row's `outer`; 0 where there are none."""
+    same = rows.order_by().filter(**{field: OuterRef(outer)}).values(field)
+    return Coalesce(Subquery(same.annotate(all=Sum(of)).values("all")), 0, output_field=BigIntegerField())
+
+
+def unless(condition: Q) -> Case:
+    """True for a row that does not meet the condition, for `filter`; where SQL would say NULL, too."""
+    return Case(When(condition, then=Value(False)), default=Value(True))
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """One moment of the whole database for the block, which only reads; nobody is kept from writing.
+
+    Inside a transaction there is nothing to do: it must be its caller's.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    # Django's own would begin IMMEDIATE on SQLite and lock every writer out, and READ COMMITTED on PostgreSQL.
+    begin = {"sqlite": "BEGIN DEFERRED", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+    with connection.cursor() as cursor:
+        cursor.execute(begin[connection.vendor])
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")

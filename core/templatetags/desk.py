@@ -1,0 +1,35 @@
+"""What the desk's first page shows: how much waits for staff, by what each list says of itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.contrib import admin
+from django.template import Context
+from django.urls import reverse
+
+from core.desk.lists import count_shown
+from core.desk.pages import Desk
+
+register = template.Library()
+
+
+@dataclass(frozen=True)
+class Card:
+    label: Any
+    number: str
+    address: str
+
+
+@register.simple_tag(takes_context=True)
+def waiting_cards(context: Context) -> list[Card]:
+    """A card for every list that something waits in, of those that the reader may see."""
+    request = context["request"]
+    desks = [desk for desk in admin.site._registry.values() if isinstance(desk, Desk)]
+    seen = [desk for desk in desks if desk.has_view_permission(request)]
+    return [_card(desk, *waiting) for desk in seen if (waiting := desk.waiting()) is not None]
+
+
+def _card(desk: Desk, label: Any, rows: Any, query: str) -> Card:
+    address = reverse(f"admin:{desk.opts.app_label}_{desk.opts.model_name}_changelist")
+    return Card(label, count_shown(rows), address + query)

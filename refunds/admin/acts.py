@@ -1,0 +1,186 @@
+"""What staff may do to one request, each on a page of its own."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from core.desk.acts import Act, ActForm, Outcome, long_text
+from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved
+from payments.models import Payout
+from payments.services import may_record
+from payments.states import PayoutState
+from refunds.admin import words
+from refunds.admin.page import money_of
+from refunds.admin.story import what_happened, why_not_approved
+from refunds.exceptions import FactsChanged, InvalidReason, MayNotDecide, NotRefundable, RequestMoved
+from refunds.facts import facts_of
+from refunds.models import LONGEST_ANSWER, RefundRequest
+from refunds.outlook import ACTS, LAPSES, Outlook, outlook
+from refunds.services import approve_refund, fail_refund, may_decide, reject_refund, review_token
+from refunds.states import RequestState
+
+
+class RequestAct(Act):
+    """An act on a request. Its page carries `review_token`, so that nobody decides on what is no longer so."""
+
+    template = "admin/refunds/refundrequest/act.html"
+    thing: RefundRequest
+
+    def seen(self) -> str:
+        return review_token(self.thing, facts_of(self.thing.certificate))
+
+    def newest(self) -> RefundRequest:
+        """The request as it is stored now, after a service has refused."""
+        return RefundRequest.objects.select_related("certificate__order", "certificate__product").get(pk=self.thing.pk)
+
+    def page(self) -> dict[str, Any]:
+        return {"money": money_of(self.thing), "lapses": self.outlook in LAPSES, "notice": self.notice()}
+
+    @property
+    def outlook(self) -> Outlook:
+        return outlook(self.thing, by=self.by, at=self.at)
+
+    def notice(self) -> str:
+        """What the person should know before deciding."""
+        return why_not_approved(self.thing, self.outlook)
+
+
+class Decision(RequestAct):
+    compares_itself = False
+    forbidden = (MayNotDecide,)
+    refusals = (RequestMoved, NotRefundable, MoreThanPaid, InvalidReason)
+
+    def may(self) -> bool:
+        return may_decide(self.thing, self.by)
+
+    def why_not(self) -> str:
+        if self.thing.state == RequestState.UNDER_REVIEW:
+            return why_not_approved(self.thing, self.outlook)
+        told = {"request": self.thing, "what": what_happened(self.thing)}
+        return gettext("%(request)s is no longer under review, so nothing was done. %(what)s") % told
+
+    def explain(self, error: Exception, form: ActForm) -> Outcome | None:
+        self.thing = self.newest()
+        return Outcome(self._explanation(error), messages.WARNING)
+
+    def _explanation(self, error: Exception) -> str:
+        if isinstance(error, MoreThanPaid):
+            return gettext("Nothing was done: more would go back than was paid in.")
+        is_still_open = self.thing.state == RequestState.UNDER_REVIEW
+        if isinstance(error, FactsChanged) and is_still_open and self.outlook in ACTS:
+            return gettext("Nothing was done: the certificate has changed since the page was opened. Look again.")
+        return gettext("Nothing was done.") + " " + self.why_not() if is_still_open else self.why_not()
+
+    def outcome(self, request: RefundRequest, sentence: str) -> Outcome:
+        """What came of a decision: what was decided, or that the request lapsed over it."""
+        if request.state != RequestState.LAPSED:
+            return Outcome(sentence % {"request": request, "money": request.money})
+        told = {"request": request, "cause": request.get_lapse_cause_display()}
+        return Outcome(gettext("%(request)s has lapsed: %(cause)s. No money goes back.") % told, messages.WARNING)
+
+
+class ApproveForm(ActForm):
+    note = long_text(
+        _("Note"),
+        limit=LONGEST_ANSWER,
+        required=False,
+        help_text=_("Optional, for staff alone. It stays in the history."),
+    )
+
+
+class Approve(Decision):
+    slug = "approve"
+    title = _("Approve the refund")
+    button = submit = _("Approve")
+    form_class = ApproveForm
+
+    def is_possible(self) -> bool:
+        return self.outlook in ACTS
+
+    def do(self, form: ActForm) -> Outcome:
+        told = form.cleaned_data
+        request = approve_refund(self.thing.pk, seen=told["seen"], by=self.by, at=self.at, note=told["note"])
+        if request.state == RequestState.APPROVED and request.certificate.closing_since:
+            sentence = gettext("%(request)s is approved. %(money)s go back once the application is closed.")
+        else:
+            sentence = gettext("%(request)s is approved. %(money)s are on the way back.")
+        return self.outcome(request, sentence)
+
+
+class RejectForm(ActForm):
+    answer = long_text(
+        _("Reason"),
+        limit=LONGEST_ANSWER,
+        help_text=_("The customer reads it in the console and gets it by mail."),
+        missing=_("Write the reason: the customer reads it."),
+    )
+
+
+class Reject(Decision):
+    slug = "reject"
+    title = _("Reject the refund")
+    button = submit = _("Reject")
+    is_danger = True
+    form_class = RejectForm
+
+    def is_possible(self) -> bool:
+        return self.thing.state == RequestState.UNDER_REVIEW
+
+    def notice(self) -> str:
+        return super().notice() if self.outlook in LAPSES else ""
+
+    def do(self, form: ActForm) -> Outcome:
+        told = form.cleaned_data
+        request = reject_refund(self.thing.pk, answer=told["answer"], seen=told["seen"], by=self.by, at=self.at)
+        return self.outcome(request, gettext("%(request)s is rejected, and its customer is told why."))
+
+
+class FailForm(ActForm):
+    reason = long_text(
+        _("Reason"),
+        limit=500,
+        help_text=_("For staff; it stays in the history. The customer is told that the refund failed."),
+        missing=_("Write why the money cannot go back."),
+    )
+
+
+class Fail(RequestAct):
+    """All payouts have failed: the refund is given up, and the certificate can be used again."""
+
+    slug = "fail"
+    title = _("The refund failed")
+    button = _("The refund failed…")
+    submit = _("Give the refund up")
+    is_danger = True
+    form_class = FailForm
+    forbidden = (NotYours,)
+    refusals = (RequestMoved, PayoutMoved, InvalidReason)
+
+    def payouts(self) -> list[Payout]:
+        return list(Payout.objects.filter(reference=self.thing.reference).select_related("payment"))
+
+    def may(self) -> bool:
+        """Recording that money cannot go back is a cashier's act; before payouts exist there is nothing to record."""
+        payouts = self.payouts()
+        is_cashier = self.by.is_active and self.by.has_perm("payments.record_payout")
+        return is_cashier and all(may_record(payout, self.by) for payout in payouts)
+
+    def is_possible(self) -> bool:
+        has_failed = all(payout.state == PayoutState.FAILED for payout in self.payouts())
+        return self.thing.state == RequestState.PAYMENT_FAILED and has_failed
+
+    def notice(self) -> str:
+        return ""
+
+    def why_not(self) -> str:
+        thing = self.newest()
+        if thing.state == RequestState.PAYMENT_FAILED:
+            return gettext("Nothing was done: a part was paid, or is being paid, so the rest must be paid too.")
+        told = {"request": thing, "state": words.STATES[thing.state], "what": what_happened(thing)}
+        return gettext("Nothing was done: %(request)s reads “%(state)s”. %(what)s") % told
+
+    def do(self, form: ActForm) -> Outcome:
+        request = fail_refund(self.thing.pk, reason=form.cleaned_data["reason"], by=self.by, at=self.at)
+        return Outcome(gettext("%(request)s has failed, and its certificate can be used again.") % {"request": request})

@@ -1,0 +1,181 @@
+"""What a request's page shows: facts then and now, what the policy reads in them, the money, the story."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from certificates.states import Source
+from core import audit
+from core.desk.marks import EMPTY, Fact, facts, money_mark, page_link, shown
+from core.models import User
+from core.templatetags.console_format import chip
+from payments.admin.marks import payout_chip
+from payments.models import Payout
+from refunds.admin import words
+from refunds.admin.marks import state_chip
+from refunds.admin.story import next_step, timeline, why_not_approved
+from refunds.facts import DECISIVE, facts_of
+from refunds.models import RefundRequest
+from refunds.outlook import outlook
+from refunds.policy import Assessment, Facts, Warning, assess
+from refunds.states import RequestState, Verdict
+from refunds.wording import RULE_NAMES, RULES, WARNINGS
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One fact, at the submission and now."""
+
+    label: Any
+    before: Any
+    now: Any
+    has_changed: bool
+    is_decisive: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the policy says of facts at a moment, in words."""
+
+    title: str
+    at: datetime
+    rule: Any
+    sentence: Any
+    is_supported: bool
+    amount: Any
+    warnings: list[Any]
+    calendar: str | None
+
+
+@dataclass(frozen=True)
+class MoneyLine:
+    """What one payment gets back, and how far its payout is."""
+
+    channel: str
+    paid_by: Any
+    amount: Any
+    state: Any
+    outside: str
+    payout: Any
+
+
+def context_of(request: RefundRequest, *, by: User, at: datetime) -> dict[str, Any]:
+    """Everything on the page that follows from the request, read anew."""
+    certificate = request.certificate
+    before, now = request.facts_at_submission, facts_of(certificate)
+    compared = compare(before, now, by)
+    return {
+        "facts": _facts(request, by),
+        "compared": compared,
+        "changes": sum(each.has_changed for each in compared),
+        "readings": [
+            _reading(_("At submission"), assess(before, request.submitted_at), request.submitted_at),
+            _reading(_("Now"), assess(now, at), at),
+        ],
+        "warnings": [WARNINGS[Warning(name)] for name in request.warnings],
+        "money": money_of(request),
+        "money_lines": _money_lines(request, by),
+        "earlier": _earlier(request, by),
+        "decisions": [
+            (decision, chip(Verdict(decision.verdict).label, words.VERDICT_MARKS[Verdict(decision.verdict)]))
+            for decision in request.decisions.select_related("by").order_by("id")
+        ],
+        "steps": timeline(audit.history(request)),
+        "next_step": next_step(request),
+        "why_not": _why_not(request, by=by, at=at),
+    }
+
+
+def _facts(request: RefundRequest, by: User) -> list[Fact]:
+    certificate = request.certificate
+    domains = ", ".join(domain.name for domain in certificate.domains.all())
+    who = " · ".join(filter(None, [str(request.account), request.account.email]))
+    return [
+        Fact(_("Account"), page_link(request.account, by, who)),
+        Fact(_("Certificate"), page_link(certificate, by, f"{certificate.name} ({certificate.instance_id})")),
+        Fact(_("Domains"), domains or EMPTY),
+        Fact(_("Product"), str(certificate.product or EMPTY)),
+        Fact(_("Certificate's state"), certificate.get_state_display()),
+        Fact(_("Order"), page_link(certificate.order, by)),
+        Fact(_("Refund reason"), request.reason_in_words),
+        *facts(request, by, "requested_by", "submitted_at", "policy", "calendar_version"),
+        *([Fact(_("Answer to the customer"), request.answer)] if request.answer else []),
+        *(facts(request, by, "lapse_cause") if request.lapse_cause else []),
+    ]
+
+
+def compare(before: Facts, now: Facts, by: User) -> list[Compared]:
+    """All facts, then and now, in their order."""
+    return [
+        Compared(
+            label=label,
+            before=_fact(before, name, by),
+            now=_fact(now, name, by),
+            has_changed=getattr(before, name) != getattr(now, name),
+            is_decisive=name in DECISIVE,
+        )
+        for name, label in words.FACTS.items()
+    ]
+
+
+def _fact(facts: Facts, name: str, by: User) -> Any:
+    value = getattr(facts, name)
+    if name == "source":
+        return Source(value).label
+    return money_mark(value, facts.currency) if name in {"paid", "voucher"} else shown(value, by)
+
+
+def _reading(title: str, assessment: Assessment, at: datetime) -> Reading:
+    return Reading(
+        title=title,
+        at=at,
+        rule=RULE_NAMES[assessment.rule],
+        sentence=RULES[assessment.rule],
+        is_supported=assessment.supported,
+        amount=money_mark(assessment.amount, assessment.currency) if assessment.amount else "",
+        warnings=[WARNINGS[warning] for warning in assessment.warnings],
+        calendar=assessment.calendar,
+    )
+
+
+def money_of(request: RefundRequest) -> list[Fact]:
+    """The money as a sum: what was paid, what stays, what goes back."""
+    certificate = request.certificate
+    return [
+        Fact(_("Paid"), money_mark(certificate.paid_part, certificate.currency)),
+        Fact(_("Voucher (not refunded)"), money_mark(certificate.voucher_part, certificate.currency)),
+        Fact(_("Goes back"), money_mark(request.amount, request.currency)),
+    ]
+
+
+def _money_lines(request: RefundRequest, by: User) -> list[MoneyLine]:
+    """One line a payment, with its newest payout for this request."""
+    ordered = Payout.objects.filter(reference=request.reference).order_by("id")
+    payouts = {payout.payment_id: payout for payout in ordered}
+    shares = request.certificate.shares.select_related("payment")
+    return [_money_line(share, payouts.get(share.payment_id), by) for share in shares if share.amount]
+
+
+def _money_line(share: Any, payout: Payout | None, by: User) -> MoneyLine:
+    return MoneyLine(
+        channel=share.payment.get_channel_display(),
+        paid_by=page_link(share.payment, by),
+        amount=money_mark(share.amount, share.payment.currency),
+        state=payout_chip(payout) if payout else _("Not ordered"),
+        outside=payout.external_reference or payout.failure if payout else "",
+        payout=page_link(payout, by, _("Payout")) if payout else "",
+    )
+
+
+def _earlier(request: RefundRequest, by: User) -> list[dict[str, Any]]:
+    others = RefundRequest.objects.of(request.certificate).exclude(pk=request.pk)[:20]
+    return [{"link": page_link(other, by), "request": other, "chip": state_chip(other)} for other in others]
+
+
+def _why_not(request: RefundRequest, *, by: User, at: datetime) -> str:
+    """Why this person sees no buttons, or fewer, where a decision is awaited."""
+    if request.state != RequestState.UNDER_REVIEW:
+        return ""
+    return why_not_approved(request, outlook(request, by=by, at=at))

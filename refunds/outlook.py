@@ -1,0 +1,50 @@
+"""What approving a request would do now, said before anybody does it. Reads, locks and changes nothing."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from core.models import User
+from refunds.facts import decisive_differences, facts_of, was_issued_meanwhile
+from refunds.models import RefundRequest
+from refunds.policy import assess
+from refunds.services import may_decide
+from refunds.states import RequestState
+
+
+class Outlook(StrEnum):
+    """In the order in which `approve_refund` asks."""
+
+    OWN = "own"
+    NOT_PERMITTED = "not_permitted"
+    MOVED = "moved"
+    ISSUED = "issued"
+    EXPIRED = "expired"
+    NOT_SUPPORTED = "not_supported"
+    CHANGED = "changed"
+    APPROVE = "approve"
+
+
+LAPSES = frozenset({Outlook.ISSUED, Outlook.EXPIRED})
+# Approving does something: it approves, or it lets the request lapse.
+ACTS = LAPSES | {Outlook.APPROVE}
+
+
+def outlook(request: RefundRequest, *, by: User, at: datetime) -> Outlook:
+    """What `approve_refund` would do to this request at `at`, by this person. It comes with its certificate."""
+    if not may_decide(request, by):
+        return Outlook.OWN if by.pk in {request.account_id, request.requested_by_id} else Outlook.NOT_PERMITTED
+    if request.state != RequestState.UNDER_REVIEW:
+        return Outlook.MOVED
+    return _of_facts(request, at)
+
+
+def _of_facts(request: RefundRequest, at: datetime) -> Outlook:
+    before, now = request.facts_at_submission, facts_of(request.certificate)
+    if was_issued_meanwhile(before, now, at):
+        return Outlook.ISSUED
+    if now.expires_at <= at:
+        return Outlook.EXPIRED
+    then = assess(before, request.submitted_at)
+    if not then.supported or then.amount != request.amount:
+        return Outlook.NOT_SUPPORTED
+    return Outlook.CHANGED if decisive_differences(before, now) else Outlook.APPROVE

@@ -1,0 +1,196 @@
+"""What the Refund Application panel shows of a certificate: the terms, or why there are none."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from certificates.models import Certificate
+from certificates.states import CertificateState, Level, shown_state
+from certificates.wording import STATE_MARKS as CERTIFICATE_MARKS
+from certificates.wording import kind_of
+from core.business_days import add_business_days
+from core.clock import service_day
+from core.templatetags.console_format import chip
+from refunds import summary, terms
+from refunds.facts import facts_of, moment_of
+from refunds.models import RefundRequest
+from refunds.offer import Offer, offer
+from refunds.parts import parts_from, payment
+from refunds.policy import POLICIES, Assessment, Facts, Policy, Rule, Warning, assess
+from refunds.refusal import refusal_of
+from refunds.states import OPEN, Reason, RequestState
+from refunds.summary import Form, Summary
+from refunds.timeline import caution, stands
+from refunds.wording import STATE_MARKS, USUAL_REVIEW, WARNINGS
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A certificate before the panel: its newest request, and what the policy says of it at `at`."""
+
+    certificate: Certificate
+    newest: RefundRequest | None
+    facts: Facts
+    at: datetime
+
+    @cached_property
+    def assessment(self) -> Assessment:
+        return assess(self.facts, self.at)
+
+    @cached_property
+    def summary(self) -> Summary:
+        return summary.summarise(self.certificate, self.assessment)
+
+    @property
+    def policy(self) -> Policy:
+        return POLICIES[self.facts.policy]
+
+    @property
+    def offer(self) -> Offer:
+        return offer(self.assessment, self.certificate.state, self.newest.state if self.newest else None)
+
+    @property
+    def can_request(self) -> bool:
+        return self.offer == Offer.REFUND and self.assessment.supported
+
+
+def situation_of(certificate: Certificate, now: datetime) -> Situation:
+    """The situation now. `certificate` comes with its order and product."""
+    facts = facts_of(certificate)
+    newest = RefundRequest.objects.of(certificate).first()
+    if newest:
+        newest.certificate = certificate
+    return Situation(certificate, newest, facts, moment_of(facts, now))
+
+
+# --- Every panel -------------------------------------------------------------------------------
+
+
+def certificate_facts(certificate: Certificate, at: datetime) -> dict[str, Any]:
+    shown = shown_state(certificate.state, certificate.expires_at, at)
+    return {
+        "certificate": certificate,
+        "kind": kind_of(certificate),
+        "certificate_state": chip(shown.label, CERTIFICATE_MARKS[shown]),
+    }
+
+
+def request_chip(state: str) -> SafeString:
+    """A request's state as its customer sees it: an icon and a word."""
+    known = RequestState(state)
+    return chip(known.label, STATE_MARKS[known])
+
+
+def request_facts(request: RefundRequest, at: datetime) -> dict[str, Any]:
+    """A request with where it stands. It comes with its certificate."""
+    return {
+        **certificate_facts(request.certificate, at),
+        "refund": request,
+        "state": request_chip(request.state),
+        "stands": stands(request),
+    }
+
+
+# --- The two steps -----------------------------------------------------------------------------
+
+
+def form_for(situation: Situation, signed: Form | None) -> Form:
+    """The form to hand out now: a new one, or the one that came back with what it shows now under its old key."""
+    if signed is None:
+        return summary.new_form(situation.certificate, situation.summary)
+    return replace(signed, summary=situation.summary)
+
+
+def terms_of(situation: Situation, signed: Form | None) -> dict[str, Any]:
+    """What both steps show; `signed` is the form that came back, None for one that is handed out first."""
+    certificate, assessment = situation.certificate, situation.assessment
+    parts = parts_from(situation.summary.channels, situation.summary.currency)
+    return {
+        **certificate_facts(certificate, situation.at),
+        "token": summary.sign(form_for(situation, signed)),
+        "summary": situation.summary,
+        "parts": parts,
+        "assessment": assessment,
+        "review": terms.review_in_words(assessment, situation.policy),
+        "when": terms.when_in_words(assessment, certificate, parts),
+        "payments": [payment(part) for part in parts],
+        "ends": terms.ends_in_words(assessment),
+        "warnings": [WARNINGS[warning] for warning in assessment.warnings],
+        "meanwhile": terms.meanwhile(assessment, certificate),
+        "reasons": Reason.choices,
+    }
+
+
+# --- Instead of them ---------------------------------------------------------------------------
+
+REVOCATIONS = {
+    Rule.REVOKE_FIRST: "refunds/revoke_first.html",
+    Rule.REVOCATION_PENDING: "refunds/revocation_pending.html",
+}
+
+
+def obstacle_of(situation: Situation) -> tuple[str, dict[str, Any]]:
+    """The template and its context where no request can be made now."""
+    context = certificate_facts(situation.certificate, situation.at)
+    newest, rule = situation.newest, situation.assessment.rule
+    if newest and newest.state in OPEN:
+        return "refunds/requested_already.html", request_facts(newest, situation.at)
+    if newest and newest.state == RequestState.REFUNDED:
+        return "refunds/refunded_already.html", request_facts(newest, situation.at)
+    if rule in REVOCATIONS:
+        return REVOCATIONS[rule], {**context, **_revocation(situation)}
+    return "refunds/not_refundable.html", {**context, "refund": newest, "refusal": refusal_of(rule, situation.facts)}
+
+
+def _revocation(situation: Situation) -> dict[str, Any]:
+    """The dates of a revocation that must come first, and what is lost when it comes late."""
+    assessment, facts = situation.assessment, situation.facts
+    expected = _expected_revocation(situation)
+    return {
+        "assessment": assessment,
+        "facts": facts,
+        "policy": situation.policy,
+        "usual": USUAL_REVIEW,
+        "is_confirmed_by_mail": _is_confirmed_by_mail(situation.certificate),
+        "is_late": Warning.REVOCATION_MAY_FINISH_LATE in assessment.warnings,
+        "warnings": [WARNINGS[warning] for warning in assessment.warnings],
+        "expected": expected,
+        "may_be_late": expected is not None and assessment.revoke_by is not None and expected > assessment.revoke_by,
+        "caution": caution(is_provisional=assessment.calendar == "provisional"),
+    }
+
+
+def _expected_revocation(situation: Situation) -> date | None:
+    """The day by which an authority has usually done what was asked of it; None before it was asked."""
+    requested_at = situation.facts.revocation_requested_at
+    if requested_at is None:
+        return None
+    return add_business_days(service_day(requested_at), situation.policy.revocation_business_days).date
+
+
+def _is_confirmed_by_mail(certificate: Certificate) -> bool:
+    """Whether the certificate's contact must confirm a revocation: not for DV."""
+    return certificate.product is not None and certificate.product.level != Level.DV
+
+
+def what_it_becomes(request: RefundRequest) -> str:
+    """What Cancel Refund makes of the certificate. The request comes with it."""
+    certificate = request.certificate
+    if certificate.closing_since:
+        return _(
+            "The certificate is free again. Its application is still being closed at the certificate authority; "
+            "what you entered is kept as a draft."
+        )
+    if certificate.state == CertificateState.REVOKED:
+        return _("The certificate is free again and stays revoked.")
+    if certificate.state == CertificateState.PENDING_APPLICATION and request.facts_at_submission.submitted_at:
+        return _(
+            "The certificate is free again: Pending Application, with what you entered for the application that was "
+            "closed as a draft."
+        )
+    shown = certificate.get_state_display()
+    return _("The certificate is free again, in the state it is in now: %(state)s.") % {"state": shown}

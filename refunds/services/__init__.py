@@ -1,0 +1,23 @@
+"""Every change of refund requests: one function per business act. Nobody else writes them.
+
+Each locks the certificate, then the request, looks again, and records what it did in the same transaction. Moments
+(`at`) are aware; amounts are minor units.
+"""
+
+from refunds.services.console import certificate_changed, lapse_overdue, lock_for_payout, payout_settled
+from refunds.services.customer import cancel_refund, request_refund
+from refunds.services.staff import approve_refund, fail_refund, may_decide, reject_refund, review_token
+
+__all__ = [
+    "approve_refund",
+    "cancel_refund",
+    "certificate_changed",
+    "fail_refund",
+    "lapse_overdue",
+    "lock_for_payout",
+    "may_decide",
+    "payout_settled",
+    "reject_refund",
+    "request_refund",
+    "review_token",
+]

@@ -1,0 +1,109 @@
+"""What the console itself does: ends what time or an authority has decided, and follows the money.
+
+The last three functions are hooks of the floors below; `console.settings` names them.
+"""
+
+import logging
+from datetime import datetime
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Q
+
+from certificates import services as certificates
+from certificates.models import Certificate
+from payments.models import Payout
+from payments.states import PayoutState
+from refunds.exceptions import RequestMoved
+from refunds.facts import facts_of, was_issued_meanwhile
+from refunds.models import RefundRequest
+from refunds.policy import Rule
+from refunds.services import steps
+from refunds.states import MONEY_ORDERED, UNDECIDED, RequestState
+
+logger = logging.getLogger(__name__)
+
+UNISSUED_RULES = (Rule.UNISSUED_IMMEDIATE, Rule.UNISSUED_MANUAL)
+
+
+def lapse_overdue(*, at: datetime, limit: int = 500) -> int:
+    """Lapse the undecided requests whose certificate has expired or was issued meanwhile; return how many.
+
+    One that cannot be lapsed is logged and keeps no other from it.
+    """
+    expired = Q(certificate__expires_at__lte=at)
+    issued = Q(certificate__issued_at__lte=at, rule__in=UNISSUED_RULES)
+    due = RefundRequest.objects.filter(expired | issued, state__in=sorted(UNDECIDED)).order_by("id")
+    return sum(_try_to_lapse(request_id, at=at) for request_id in list(due.values_list("id", flat=True)[:limit]))
+
+
+def _try_to_lapse(request_id: int, *, at: datetime) -> bool:
+    try:
+        return _lapse(request_id, at=at)
+    except (InterfaceError, OperationalError):  # the database is away: no other can be lapsed either
+        raise
+    except Exception:
+        logger.exception("refund request %d could not be lapsed", request_id)
+        return False
+
+
+@transaction.atomic
+def _lapse(request_id: int, *, at: datetime) -> bool:
+    certificate, request = steps.lock(request_id)
+    return request.state in UNDECIDED and steps.lapse_if_due(request, certificate, at=at)
+
+
+def lock_for_payout(reference: str) -> None:
+    """PAYOUT_SETTLING: lock the certificate and the request behind a payout, before its payment is."""
+    request_id = RefundRequest.objects.filter(reference=reference).values_list("id", flat=True).first()
+    if request_id:
+        steps.lock(request_id)
+
+
+def payout_settled(payout: Payout, *, at: datetime) -> None:
+    """PAYOUT_SETTLED: move the request on after its payout. Raises RequestMoved when it awaits no money."""
+    request = RefundRequest.objects.select_for_update().filter(reference=payout.reference).first()
+    if request is None:
+        return
+    if request.state not in MONEY_ORDERED:
+        raise RequestMoved(request)
+    _follow(request, _states_of_payouts(request), at=at)
+
+
+def certificate_changed(certificate: Certificate, *, at: datetime) -> None:
+    """CERTIFICATE_CHANGED: an authority has answered. Issued lapses the request; closed lets its money go."""
+    request = RefundRequest.objects.select_for_update().of(certificate).open().first()
+    if request is None or _states_of_payouts(request):
+        return
+    if _lapse_if_issued(request, certificate, at=at):
+        return
+    if request.state == RequestState.APPROVED:
+        steps.order_payouts(request, certificate, at=at)
+
+
+def _lapse_if_issued(request: RefundRequest, certificate: Certificate, *, at: datetime) -> bool:
+    issued = was_issued_meanwhile(request.facts_at_submission, facts_of(certificate), at)
+    return issued and steps.lapse_if_due(request, certificate, at=at)
+
+
+def _states_of_payouts(request: RefundRequest) -> set[str]:
+    return set(Payout.objects.filter(reference=request.reference).values_list("state", flat=True))
+
+
+def _follow(request: RefundRequest, payouts: set[str], *, at: datetime) -> None:
+    """Bring the request to where its payouts are, over every state that lies between."""
+    is_tried_again = request.state == RequestState.PAYMENT_FAILED and PayoutState.FAILED not in payouts
+    if request.state == RequestState.APPROVED or is_tried_again:
+        request.pay()
+        steps.record_move(request, "paying", at=at)
+    if PayoutState.FAILED in payouts and request.state == RequestState.PAYING:
+        request.fail_payment()
+        steps.record_move(request, "payment_failed", at=at)
+    if payouts == {PayoutState.PAID}:
+        _finish(request, at=at)
+
+
+def _finish(request: RefundRequest, *, at: datetime) -> None:
+    request.settle(at=at)
+    steps.record_move(request, "refunded", at=at)
+    certificates.refund(certificates.lock(request.certificate_id))
+    steps.tell(request, "refunded", at=at)

@@ -1,0 +1,109 @@
+"""What a customer does."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from certificates import services as certificates
+from certificates.models import Certificate
+from core import audit
+from core.business_days import CALENDAR_VERSION
+from core.models import User
+from refunds.exceptions import (
+    AlreadyRequested,
+    InvalidReason,
+    MayNotRequest,
+    NotRefundable,
+    RequestMoved,
+    SummaryChanged,
+)
+from refunds.facts import facts_of, moment_of
+from refunds.models import LONGEST_REASON, RefundRequest, new_reference
+from refunds.policy import Assessment, Review, assess
+from refunds.services import steps
+from refunds.states import CANCELLABLE, LIVE, Reason
+from refunds.summary import Summary, summarise
+
+
+@transaction.atomic
+def request_refund(
+    certificate_id: int, *, agreed: Summary, form_key: UUID, reason: str, reason_text: str, by: User, at: datetime
+) -> RefundRequest:
+    """Ask for the paid part of a certificate back, as shown and agreed to. The same form again gives its first request.
+
+    `reason_text` counts with the reason *Other* alone. Raises MayNotRequest, InvalidReason, AlreadyRequested,
+    NotRefundable and SummaryChanged; then nothing is stored.
+    """
+    certificate = certificates.lock(certificate_id)
+    if certificate.account_id != by.pk or not by.is_active or certificate.deleted_at:
+        raise MayNotRequest(str(certificate))
+    known = RefundRequest.objects.filter(form_key=form_key, certificate=certificate).first()
+    if known:
+        return known
+    text = _text_of(reason, reason_text)
+    at = moment_of(facts_of(certificate), at)
+    assessment = _assess_for_request(certificate, agreed, at=at)
+    request = _store(certificate, assessment, form_key=form_key, reason=reason, reason_text=text, by=by, at=at)
+    certificates.hold(certificate, request.reference, at=at)
+    audit.record(request, "requested", by=by, at=at, note=request.reason, detail=steps.grounds(request))
+    if assessment.review == Review.NONE:
+        steps.approve(request, certificate, by=None, at=at)
+    else:
+        steps.tell(request, "received", at=at)
+    return request
+
+
+@transaction.atomic
+def cancel_refund(request_id: int, *, by: User, at: datetime) -> RefundRequest:
+    """Take a request back; its certificate is free again. Raises MayNotRequest; RequestMoved when it is too late."""
+    certificate, request = steps.lock(request_id)
+    if request.account_id != by.pk or not by.is_active:
+        raise MayNotRequest(str(request))
+    if request.state not in CANCELLABLE:
+        raise RequestMoved(request)
+    request.cancel(at=at)
+    steps.end(request, certificate, "cancelled", by=by, at=at)
+    return request
+
+
+def _text_of(reason: str, text: str) -> str:
+    """What is stored beside a reason: the customer's own words with *Other*, else nothing. Raises InvalidReason."""
+    if reason not in Reason.values:
+        raise InvalidReason(reason)
+    return steps.words(text, LONGEST_REASON) if reason == Reason.OTHER else ""
+
+
+def _assess_for_request(certificate: Certificate, agreed: Summary, *, at: datetime) -> Assessment:
+    newest = RefundRequest.objects.of(certificate).first()
+    if newest and newest.state in LIVE:
+        raise AlreadyRequested(newest)
+    assessment = assess(facts_of(certificate), at)
+    if not assessment.supported:
+        raise NotRefundable(assessment)
+    now = summarise(certificate, assessment)
+    if now != agreed:
+        raise SummaryChanged(now)
+    return assessment
+
+
+def _store(certificate: Certificate, assessment: Assessment, *, by: User, at: datetime, **typed: Any) -> RefundRequest:
+    facts = facts_of(certificate)
+    return RefundRequest.objects.create(
+        reference=new_reference(at),
+        certificate=certificate,
+        account_id=certificate.account_id,
+        requested_by=by,
+        submitted_at=at,
+        policy=facts.policy,
+        calendar_version=CALENDAR_VERSION,
+        facts=facts.to_json(),
+        rule=assessment.rule,
+        review=assessment.review,
+        warnings=list(assessment.warnings),
+        review_due=assessment.review_due,
+        amount=assessment.amount,
+        currency=assessment.currency,
+        **typed,
+    )

@@ -1,0 +1,119 @@
+"""The steps that several acts share. Each runs in its caller's transaction, on what `lock` has locked."""
+
+from datetime import datetime
+from typing import Any
+
+from certificates import services as certificates
+from certificates.models import Certificate
+from core import audit
+from core.mail import notify
+from core.models import User
+from payments import services as payments
+from payments.services import Part
+from refunds.exceptions import FactsChanged, InvalidReason
+from refunds.facts import facts_of, was_issued_meanwhile
+from refunds.models import Decision, RefundRequest
+from refunds.states import LapseCause, Verdict
+
+
+def lock(request_id: int) -> tuple[Certificate, RefundRequest]:
+    """Lock the certificate, then its request: the one order for everybody."""
+    certificate_id = RefundRequest.objects.values_list("certificate_id", flat=True).get(pk=request_id)
+    certificate = certificates.lock(certificate_id)
+    request = RefundRequest.objects.select_for_update(of=("self",)).select_related("account").get(pk=request_id)
+    request.certificate = certificate
+    return certificate, request
+
+
+def words(text: str, longest: int) -> str:
+    """What somebody wrote, without the space around it. Raises InvalidReason when it is empty or too long."""
+    stripped = text.strip()
+    if not 1 <= len(stripped) <= longest:
+        raise InvalidReason(f"{len(stripped)} characters, 1 to {longest} may be stored")
+    return stripped
+
+
+def approve(request: RefundRequest, certificate: Certificate, *, by: User | None, at: datetime, note: str = "") -> None:
+    """Decide for the customer. `by` is None where the policy itself approves."""
+    Decision.objects.create(request=request, verdict=Verdict.APPROVE, by=by, at=at, effective_at=at, note=note)
+    request.approve()
+    request.save()
+    audit.record(request, "approved", by=by, at=at, note=note, detail=grounds(request))
+    order_payouts(request, certificate, at=at)
+    if by:
+        tell(request, "approved", at=at)
+
+
+def order_payouts(request: RefundRequest, certificate: Certificate, *, at: datetime) -> None:
+    """Order the money back, unless an authority may still issue the certificate."""
+    if certificate.closing_since:
+        return
+    parts = [Part(share.payment_id, share.amount) for share in certificate.shares.all()]
+    if sum(part.amount for part in parts) != request.amount:
+        raise FactsChanged(request)
+    decision = request.decisions.select_related("by").get(verdict=Verdict.APPROVE)
+    payments.order_payouts(request.reference, parts, approved_by=decision.by, at=at)
+    audit.record(request, "money_ordered", by=None, at=at, detail=grounds(request))
+
+
+def lapse_if_due(request: RefundRequest, certificate: Certificate, *, at: datetime) -> bool:
+    """Lapse a request whose certificate has expired or was issued meanwhile; say whether it was so."""
+    facts = facts_of(certificate)
+    if was_issued_meanwhile(request.facts_at_submission, facts, at):
+        cause = LapseCause.ISSUED
+    elif facts.expires_at <= at:
+        cause = LapseCause.EXPIRED
+    else:
+        return False
+    request.lapse(at=at, cause=cause)
+    end(request, certificate, "lapsed", by=None, at=at, note=cause)
+    return True
+
+
+def end(
+    request: RefundRequest, certificate: Certificate, act: str, *, by: User | None, at: datetime, note: str = ""
+) -> None:
+    """Store a request that ended without payment, and let its certificate go."""
+    request.save()
+    certificates.release(certificate)
+    audit.record(request, act, by=by, at=at, note=note, detail=grounds(request))
+    tell(request, act, at=at)
+
+
+def record_move(request: RefundRequest, act: str, *, at: datetime) -> None:
+    """Store and record a move that the console made."""
+    request.save()
+    audit.record(request, act, by=None, at=at, detail=grounds(request))
+
+
+def grounds(request: RefundRequest) -> dict[str, Any]:
+    """What an audit entry keeps of a request: on which facts, by which rule of which policy."""
+    return {
+        "state": request.state,
+        "rule": request.rule,
+        "policy": request.policy,
+        "calendar": request.calendar_version,
+        "amount": request.amount,
+        "currency": request.currency,
+        "facts": request.facts,
+    }
+
+
+def tell(request: RefundRequest, event: str, *, at: datetime) -> None:
+    """Queue the mail about what happened to a request."""
+    notify(
+        request.account,
+        f"refund_{event}",
+        key=f"{request.reference}:{event}",
+        context={
+            "reference": request.reference,
+            "certificate": request.certificate.name,
+            "instance_id": request.certificate.instance_id,
+            "amount": request.amount,
+            "currency": request.currency,
+            "answer": request.answer,
+            "lapse_cause": request.lapse_cause,
+            "review_due": request.review_due.isoformat() if request.review_due else "",
+        },
+        at=at,
+    )

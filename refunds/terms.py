@@ -1,0 +1,96 @@
+"""The terms of a refund as its customer reads them before submitting: when the money comes, what happens meanwhile."""
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from certificates.models import Certificate
+from certificates.states import APPLICATION_RUNNING, AT_AUTHORITY, CertificateState
+from core.clock import service_day
+from refunds.parts import Part
+from refunds.policy import Assessment, Policy, Review
+from refunds.timeline import caution
+from refunds.wording import USUAL_REVIEW
+
+
+def review_in_words(assessment: Assessment, policy: Policy) -> str:
+    """Whether somebody looks at the request first, and until when."""
+    if assessment.review == Review.NONE or assessment.review_due is None:
+        return _("No review is needed.")
+    words = _(
+        "Our staff review the request: usually %(usual)d business days, at most %(most)d. "
+        "Submitted today, it is decided by %(due)s%(calendar)s."
+    )
+    due = assessment.review_due
+    numbers = {"usual": USUAL_REVIEW, "most": policy.review_business_days}
+    return words % {**numbers, "due": due, "calendar": caution(is_provisional=assessment.calendar == "provisional")}
+
+
+def when_in_words(assessment: Assessment, certificate: Certificate, parts: Sequence[Part]) -> str:
+    """What must have happened before the money goes; the parts follow."""
+    is_reviewed = assessment.review == Review.MANUAL
+    if is_at_authority(certificate) and is_reviewed:
+        return _("Once it is approved and the certificate authority has confirmed that the application is closed:")
+    if is_at_authority(certificate):
+        return _("Once the certificate authority has confirmed that the application is closed:")
+    if is_reviewed:
+        return _("Once it is approved:")
+    return _("At once:") if all(part.is_connected for part in parts) else _("Ordered at once:")
+
+
+def is_at_authority(certificate: Certificate) -> bool:
+    """Whether the authority has to answer before money may go."""
+    return certificate.closing_since is not None or certificate.state in AT_AUTHORITY
+
+
+def ends_in_words(assessment: Assessment) -> str:
+    """What the end of these terms is called, where they end before the last day for a request; else empty."""
+    if assessment.changes_at is None or assessment.request_by is None:
+        return ""
+    if service_day(assessment.changes_at) > assessment.request_by:
+        return ""
+    return _("Without a review until") if assessment.review == Review.NONE else _("At the latest at")
+
+
+def meanwhile(assessment: Assessment, certificate: Certificate) -> list[str]:
+    """What happens to the certificate from Submit on, and how it ends."""
+    if assessment.review == Review.NONE:
+        return [*_application(certificate), *_at_once(certificate)]
+    return [_on_hold(), *_application(certificate), _if_cancelled(), _if_rejected(certificate)]
+
+
+def _on_hold() -> str:
+    return _(
+        "The certificate is on hold until the request has ended: "
+        "it cannot be applied for, issued, revoked, downloaded, deleted or renewed."
+    )
+
+
+def _application(certificate: Certificate) -> list[str]:
+    if is_at_authority(certificate):
+        words = _(
+            "The running application is closed at the certificate authority; what you entered is kept as a draft. "
+            "Should the authority issue the certificate first, the request lapses and you can use the certificate."
+        )
+    elif certificate.state in APPLICATION_RUNNING:
+        words = _("The running application is closed; what you entered is kept as a draft.")
+    else:
+        return []
+    return [words]
+
+
+def _at_once(certificate: Certificate) -> list[str]:
+    return [
+        _("From then on the certificate cannot be used. Once the money is back, it is Refunded for good."),
+        _("A refund without review cannot be cancelled."),
+    ]
+
+
+def _if_cancelled() -> str:
+    return _("Until the request is decided you can cancel it with Cancel Refund; then the certificate is free again.")
+
+
+def _if_rejected(certificate: Certificate) -> str:
+    if certificate.state == CertificateState.REVOKED:
+        return _("If the request is rejected, you read the reason; the certificate stays revoked.")
+    return _("If the request is rejected, you read the reason and can go on using the certificate.")

@@ -1,0 +1,126 @@
+"""What happened to a request and what comes next, as its customer reads it. Never names a member of staff."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from core import audit
+from core.business_days import ANNOUNCED_YEARS
+from core.clock import service_day
+from core.models import AuditEntry
+from core.templatetags.console_format import moment
+from refunds.models import RefundRequest
+from refunds.parts import Part, payment
+from refunds.states import LapseCause, Reason, RequestState
+from refunds.wording import ACTS, LAPSE_CAUSES, STANDS, STANDS_WHILE_CLOSING, USUAL_REVIEW
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened: when, what, who did it, and the words that go with it."""
+
+    at: datetime
+    what: str | Promise
+    who: str
+    note: str = ""
+
+
+def history_of(request: RefundRequest) -> list[Event]:
+    """What happened, oldest first."""
+    return [_event(entry, request) for entry in audit.history(request) if entry.act in ACTS]
+
+
+def _event(entry: AuditEntry, request: RefundRequest) -> Event:
+    return Event(at=entry.at, what=ACTS[entry.act], who=_who(entry, request), note=_note(entry, request))
+
+
+def _who(entry: AuditEntry, request: RefundRequest) -> str:
+    if entry.by_id is None:
+        return _("by the console")
+    return _("by you") if entry.by_id == request.account_id else _("by our staff")
+
+
+def _note(entry: AuditEntry, request: RefundRequest) -> str:
+    """What a customer may read beside an act: their own reason, our answer, a cause. Notes among staff stay there."""
+    if entry.act == "requested":
+        return request.reason_in_words if request.reason == Reason.OTHER else str(Reason(request.reason).label)
+    if entry.act == "rejected":
+        return request.answer
+    if entry.act == "lapsed":
+        return str(LAPSE_CAUSES[LapseCause(request.lapse_cause)])
+    if entry.act == "approved" and entry.by_id is None:
+        return _("The refund rules need no review here.")
+    return ""
+
+
+# --- Where it stands ---------------------------------------------------------------------------
+
+
+def stands(request: RefundRequest) -> str:
+    """Where the request stands, in one sentence. It comes with its certificate."""
+    words = STANDS_WHILE_CLOSING if _awaits_authority(request) else STANDS[RequestState(request.state)]
+    return str(words) % {
+        "amount": request.money,
+        "ended": moment(request.ended_at),
+        "cause": LAPSE_CAUSES[LapseCause(request.lapse_cause)] if request.lapse_cause else "",
+    }
+
+
+def _awaits_authority(request: RefundRequest) -> bool:
+    return request.state == RequestState.APPROVED and request.certificate.closing_since is not None
+
+
+# --- What comes next ---------------------------------------------------------------------------
+
+
+def next_of(request: RefundRequest, parts: Iterable[Part], at: datetime) -> list[str]:
+    """What comes next, one step after another, as of `at`; empty when nothing does. `parts` is what is not paid yet."""
+    if request.state == RequestState.UNDER_REVIEW:
+        return [_decision(request, at), *_closing(request), *_payments(parts)]
+    if request.state == RequestState.AWAITING_ANSWER:
+        return [_("You answer our question; then the review goes on.")]
+    if request.state == RequestState.AWAITING_REVOCATION:
+        return [_("The certificate authority completes the revocation."), *_payments(parts)]
+    if request.state == RequestState.APPROVED:
+        return [*_closing(request), *_payments(parts)]
+    if request.state in {RequestState.PAYING, RequestState.PAYMENT_FAILED}:
+        return _payments(parts)
+    return []
+
+
+def _decision(request: RefundRequest, at: datetime) -> str:
+    due = request.review_due
+    if due is None:
+        return _("Our staff decide.")
+    if service_day(at) > due:
+        return _("Our staff decide. This was due by %(due)s and is late; you need not do anything.") % {"due": due}
+    words = _("Our staff decide, usually within %(usual)d business days, by %(due)s at the latest%(calendar)s.")
+    return words % {"usual": USUAL_REVIEW, "due": due, "calendar": caution(is_provisional=not is_announced(due))}
+
+
+def caution(*, is_provisional: bool) -> str:
+    """What goes with a day that was counted over holidays nobody has announced; empty for any other."""
+    return _(" (provisional: the holidays of that year are not announced yet)") if is_provisional else ""
+
+
+def is_announced(due: date) -> bool:
+    """Whether the business days up to a due day, counted from its request on, are known for certain."""
+    return due.year in ANNOUNCED_YEARS
+
+
+def _closing(request: RefundRequest) -> list[str]:
+    since = request.certificate.closing_since
+    if since is None:
+        return []
+    words = _(
+        "The certificate authority confirms that the application is closed (asked on %(since)s). Should it issue the "
+        "certificate instead, the request lapses and you can use the certificate."
+    )
+    return [words % {"since": moment(since)}]
+
+
+def _payments(parts: Iterable[Part]) -> list[str]:
+    return [payment(part) for part in parts]

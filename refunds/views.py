@@ -1,0 +1,260 @@
+"""The customer's pages: the Refund Application panel, Cancel Refund, Refund Records."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import trigger_client_event
+
+from certificates.exceptions import CertificatesError
+from certificates.models import Certificate
+from core.paging import page_of
+from core.requests import SignedInRequest, layout_of, wants_fragment
+from payments.exceptions import PaymentsError
+from refunds import panel, records, services, summary
+from refunds.changes import Change, changes_between
+from refunds.exceptions import (
+    AlreadyRequested,
+    FactsChanged,
+    MayNotRequest,
+    NotRefundable,
+    RequestMoved,
+    SummaryChanged,
+)
+from refunds.forms import ReasonForm
+from refunds.models import RefundRequest
+from refunds.panel import Situation
+from refunds.states import Reason, RequestState
+from refunds.summary import Form, Summary
+
+logger = logging.getLogger(__name__)
+
+BACK, SUBMIT = "back", "submit"
+REQUESTED, CANCELLED = "requested", "cancelled"
+CONFLICT, UNPROCESSABLE = 409, 422
+
+# What the customer agreed to is no longer so: what holds now is shown instead.
+NO_LONGER_SO = (AlreadyRequested, NotRefundable, SummaryChanged)
+# Our own records are at odds, which nobody in front of the screen can mend.
+AT_ODDS = (CertificatesError, PaymentsError, FactsChanged)
+
+
+def show(
+    request: SignedInRequest, template: str, title: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """A panel: in the drawer for htmx, else as a page."""
+    return render(request, template, {"layout": layout_of(request), "panel_title": title, **context}, status=status)
+
+
+def owned_certificate(request: SignedInRequest, instance_id: str) -> Certificate:
+    owned = Certificate.objects.owned_by(request.user).select_related("order", "product").defer("pem")
+    return get_object_or_404(owned, instance_id=instance_id)
+
+
+# --- Refund Application ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What came back: what was typed, the form it was typed into (None when it is not one of ours), and the button."""
+
+    form: ReasonForm
+    signed: Form | None = None
+    step: str = ""
+
+    @property
+    def own_words(self) -> str:
+        """What must not get lost where no form can carry it on."""
+        is_other = self.form["reason"].value() == Reason.OTHER
+        return (self.form["reason_text"].value() or "").strip() if is_other else ""
+
+    def changes_to(self, now: Summary) -> list[Change]:
+        return changes_between(self.signed.summary, now) if self.signed else []
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def request_refund(request: SignedInRequest, instance_id: str) -> HttpResponse:
+    """Step 1 on GET. A POST goes on to step 2, back to step 1, or submits; the form itself carries the steps."""
+    certificate = owned_certificate(request, instance_id)
+    if request.method == "POST":
+        signed = summary.read(request.POST.get("form", ""), certificate)
+        return _take_step(request, certificate, Sent(ReasonForm(request.POST), signed, request.POST.get("step", "")))
+    situation = panel.situation_of(certificate, timezone.now())
+    if not situation.can_request:
+        return _show_obstacle(request, situation)
+    return _show_step(request, 1, situation, Sent(ReasonForm()))
+
+
+def _take_step(request: SignedInRequest, certificate: Certificate, sent: Sent) -> HttpResponse:
+    first = sent.signed and RefundRequest.objects.of(certificate).filter(form_key=sent.signed.key).first()
+    if first:
+        # The same form again: a double click, or the back button.
+        return _to_record(first, REQUESTED)
+    if sent.step == SUBMIT and sent.signed and sent.form.is_valid():
+        return _submit(request, certificate, sent, sent.signed)
+    return _answer_step(request, panel.situation_of(certificate, timezone.now()), sent)
+
+
+def _submit(request: SignedInRequest, certificate: Certificate, sent: Sent, signed: Form) -> HttpResponse:
+    typed = {name: sent.form.cleaned_data[name] for name in ("reason", "reason_text")}
+    try:
+        made = services.request_refund(
+            certificate.pk,
+            agreed=signed.summary,
+            form_key=signed.key,
+            by=request.user,
+            at=timezone.now(),
+            **typed,
+        )
+    except MayNotRequest as error:
+        raise Http404 from error
+    except NO_LONGER_SO:
+        now = panel.situation_of(owned_certificate(request, certificate.instance_id), timezone.now())
+        return _answer_step(request, now, sent)
+    except AT_ODDS:
+        logger.exception("a refund of %s could not be requested", certificate)
+        return _show_at_odds(request, certificate, sent)
+    return _to_record(made, REQUESTED)
+
+
+def _answer_step(request: SignedInRequest, situation: Situation, sent: Sent) -> HttpResponse:
+    """The step that follows, on the terms of now. A submission comes here only when they are not what was agreed to."""
+    if not situation.can_request:
+        return _show_obstacle(request, situation, sent, status=CONFLICT)
+    if sent.step == BACK:
+        return _show_step(request, 1, situation, sent)
+    if not sent.form.is_valid():
+        return _show_step(request, 1, situation, sent, status=UNPROCESSABLE)
+    is_as_seen = sent.signed is not None and sent.signed.summary == situation.summary and sent.step != SUBMIT
+    return _show_step(request, 2, situation, sent, status=200 if is_as_seen else CONFLICT)
+
+
+def _show_step(
+    request: SignedInRequest, number: int, situation: Situation, sent: Sent, *, status: int = 200
+) -> HttpResponse:
+    context = {
+        **panel.terms_of(situation, sent.signed),
+        "changes": sent.changes_to(situation.summary),
+        "form": sent.form,
+        "chosen": sent.form["reason"].value() or "",
+        "own_words": sent.form["reason_text"].value() or "",
+        "shows_errors": status == UNPROCESSABLE,
+        "must_look_again": status == CONFLICT,
+    }
+    return show(request, f"refunds/step_{number}.html", _("Refund Application"), context, status=status)
+
+
+def _show_obstacle(
+    request: SignedInRequest, situation: Situation, sent: Sent | None = None, *, status: int = 200
+) -> HttpResponse:
+    """Why no request can be made now; what was typed already is shown, so that it is not lost."""
+    template, context = panel.obstacle_of(situation)
+    if sent:
+        context |= {"was_sent": True, "own_words": sent.own_words, "changes": sent.changes_to(situation.summary)}
+    return show(request, template, _("Refund Application"), context, status=status)
+
+
+def _show_at_odds(request: SignedInRequest, certificate: Certificate, sent: Sent) -> HttpResponse:
+    context = {**panel.certificate_facts(certificate, timezone.now()), "own_words": sent.own_words}
+    return show(request, "refunds/at_odds.html", _("Refund Application"), context, status=CONFLICT)
+
+
+# --- Cancel Refund -----------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def cancel_refund(request: SignedInRequest, instance_id: str) -> HttpResponse:
+    """Asks once on GET. A POST cancels the request that the page named, or says what happened to it instead."""
+    certificate = owned_certificate(request, instance_id)
+    requests = RefundRequest.objects.owned_by(request.user).of(certificate)
+    if request.method != "POST":
+        return _ask_to_cancel(request, certificate, requests.first(), status=200)
+    # PostgreSQL takes no NUL in a text.
+    named = requests.filter(reference=request.POST.get("reference", "").replace("\0", "")).first()
+    if named is None:  # a form that names no request of this certificate: asked again
+        return _ask_to_cancel(request, certificate, requests.first(), status=UNPROCESSABLE)
+    return _cancel(request, named)
+
+
+def _cancel(request: SignedInRequest, named: RefundRequest) -> HttpResponse:
+    try:
+        return _to_record(services.cancel_refund(named.pk, by=request.user, at=timezone.now()), CANCELLED)
+    except MayNotRequest as error:
+        raise Http404 from error
+    except RequestMoved as moved:
+        if moved.request.state == RequestState.CANCELLED:
+            return _to_record(moved.request, CANCELLED)
+        return _show_too_late(request, moved.request, status=CONFLICT)
+
+
+def _ask_to_cancel(
+    request: SignedInRequest, certificate: Certificate, newest: RefundRequest | None, *, status: int
+) -> HttpResponse:
+    if newest is None:
+        context = panel.certificate_facts(certificate, timezone.now())
+        return show(request, "refunds/nothing_to_cancel.html", _("Cancel Refund"), context, status=status)
+    newest.certificate = certificate
+    if not newest.can_be_cancelled:
+        return _show_too_late(request, newest, status=status)
+    context = {**panel.request_facts(newest, timezone.now()), "becomes": panel.what_it_becomes(newest)}
+    return show(request, "refunds/cancel.html", _("Cancel Refund"), context, status=status)
+
+
+def _show_too_late(request: SignedInRequest, refund: RefundRequest, *, status: int) -> HttpResponse:
+    context = panel.request_facts(refund, timezone.now())
+    return show(request, "refunds/too_late.html", _("Cancel Refund"), context, status=status)
+
+
+# --- Refund Records ----------------------------------------------------------------------------
+
+
+@require_safe
+def refund_records(request: SignedInRequest) -> HttpResponse:
+    """The account's requests, newest first; for htmx the list alone, and 204 while it is as `since` says."""
+    mine = RefundRequest.objects.owned_by(request.user).select_related("certificate").defer("certificate__pem")
+    page = page_of(mine, request.GET)
+    version = records.version_of(page.rows)
+    if wants_fragment(request) and request.GET.get("since") == version:
+        return HttpResponse(status=204)
+    context = {
+        "page": page,
+        "rows": [records.row_of(each) for each in page.rows],
+        "refresh_url": records.refresh_address(request.GET, version),
+        "poll_seconds": records.poll_seconds(page.rows),
+    }
+    return render(request, "refunds/_records.html" if wants_fragment(request) else "refunds/records.html", context)
+
+
+@require_safe
+def refund_record(request: SignedInRequest, reference: str) -> HttpResponse:
+    """One request: the receipt after submitting, and its record ever after. While it moves it asks for itself again.
+
+    `since` is the version that a page shows: 204 while it is still so, else what has changed and the news of it.
+    """
+    mine = RefundRequest.objects.owned_by(request.user).select_related("certificate__order", "certificate__product")
+    refund = get_object_or_404(mine.defer("certificate__pem"), reference=reference)
+    context = records.context_of(refund, timezone.now())
+    if wants_fragment(request) and "since" in request.GET:
+        if request.GET["since"] == context["version"]:
+            return HttpResponse(status=204)
+        return _announced(render(request, "refunds/_record_refresh.html", context))
+    done = request.GET.get("done", "")
+    context["done"] = done if records.may_say(done, refund) else ""
+    answer = show(request, "refunds/record.html", _("Refund %(reference)s") % {"reference": refund}, context)
+    return _announced(answer) if done else answer
+
+
+def _to_record(refund: RefundRequest, done: str) -> HttpResponse:
+    """To the record, which says what was done and announces it: a page loaded again does no harm."""
+    return redirect(f"{reverse('refund_record', args=[refund.reference])}?done={done}")
+
+
+def _announced(answer: HttpResponse) -> HttpResponse:
+    """Lists on the page fetch themselves again."""
+    return trigger_client_event(answer, "refundChanged")
