@@ -5,6 +5,7 @@ line closes the run. Options: --lint (the stages without a database), --shots (t
 pictures), --long FOLDER… (the long form of these tests).
 """
 
+import base64
 import os
 import secrets
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from chromium import NoChromium, chromium
+from pebble import NoPebble, pebble
 from postgresql import postgresql
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,9 +30,15 @@ PYTEST = [PYTHON, "-m", "pytest", "-n", os.environ.get("WORKERS", "2"), "--dist"
 OURS = (
     *("DEMO", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "PLAIN_STATIC", "BASE_URL", "BEHIND_PROXY"),
     *("VAR_DIR", "INSTANCE_REGION", "CSRF_TRUSTED_ORIGINS", "LOG_LEVEL", "DEFAULT_FROM_EMAIL"),
+    *("KEY_ENCRYPTION_KEYS", "CA_URL", "CA_NAME", "ACME_DIRECTORY", "ACME_CONTACT", "ACME_TRUST"),
+    *("DNS_SERVERS", "VERIFICATION_PORT", "VERIFICATION_ALLOWS_PRIVATE"),
     *("PYTEST_ADDOPTS", "HYPOTHESIS_PROFILE"),
 )
-IN_PRODUCTION = {"SECRET_KEY": secrets.token_urlsafe(64), "ALLOWED_HOSTS": "console.example.com"}
+IN_PRODUCTION = {
+    "SECRET_KEY": secrets.token_urlsafe(64),
+    "ALLOWED_HOSTS": "console.example.com",
+    "KEY_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+}
 IN_TESTS = {"DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
@@ -50,6 +58,7 @@ def everything() -> None:
     lint()
     run("migrations", [*MANAGE, "makemigrations", "--check", "--dry-run"], IN_TESTS, quiet=True)
     run("deploy check", [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"], IN_PRODUCTION, quiet=True)
+    pebble()
     on_both(PYTEST, {"CHROMIUM": chromium()})
 
 
@@ -120,7 +129,7 @@ def main(arguments: list[str]) -> int:
     try:
         option, *rest = arguments or ["--everything"]
         {"--everything": everything, "--lint": lint, "--shots": shots, "--long": long_forms}[option](*rest)
-    except (Failed, NoChromium) as reason:
+    except (Failed, NoChromium, NoPebble) as reason:
         say(f"\n{reason}")
         return 1
     except KeyboardInterrupt:

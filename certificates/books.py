@@ -1,12 +1,16 @@
-"""The proof of the shares: what each payment paid for each certificate, neither more nor less."""
+"""The proof of the shares, and of what authorities hold: what each payment paid for, what was issued and revoked."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from certificates.models import Certificate, Order, OrderPayment, Share
+from certificates.models import CaOrder, Certificate, Enrollment, Order, OrderPayment, Share
+from certificates.states import APPLICATION_RUNNING, RUNNING, AuthorityName, CertificateState, EnrollmentState
 from core.books import Finding, findings, sum_of
-from payments.models import Payment
+from core.models import Job
+from payments.models import LedgerEntry, Payment
+from payments.states import Cause
 
 
 def offending() -> Iterator[Finding]:
@@ -22,6 +26,15 @@ def offending() -> Iterator[Finding]:
     )
     yield from _orders()
     yield from _strange_shares()
+    bought_here = Order.objects.filter(form_key__isnull=False, paid_amount__gt=0)
+    paid = LedgerEntry.objects.filter(cause=Cause.ORDER_PAID, payment__in=_payments_of(OuterRef("pk")))
+    yield from findings(bought_here.filter(~Exists(paid)), "was bought here, but nothing was taken from a balance")
+    yield from _enrollments()
+    yield from _forgotten_enrollments()
+
+
+def _payments_of(order: OuterRef) -> QuerySet[Any, Any]:
+    return OrderPayment.objects.filter(order=OuterRef(order)).values("payment")
 
 
 def _orders() -> Iterator[Finding]:
@@ -49,3 +62,36 @@ def _strange_shares() -> Iterator[Finding]:
     yield from findings(Share.objects.filter(~Exists(own)), "is of a payment for another order")
     yield from findings(Share.objects.exclude(payment__currency=F("certificate__currency")), "mixes currencies")
     yield from findings(Share.objects.exclude(payment__account=F("certificate__account")), "is of another's payment")
+
+
+def _enrollments() -> Iterator[Finding]:
+    """What the console holds for issued and for revoked is so in the embedded authority's own books, and reversely."""
+    own = Enrollment.objects.filter(authority=AuthorityName.EMBEDDED)
+    order = CaOrder.objects.filter(reference=OuterRef("reference"))
+    issued = own.filter(state__in=[EnrollmentState.ISSUED, EnrollmentState.REVOKED])
+    yield from findings(
+        issued.filter(~Exists(order.filter(issued_at__isnull=False))), "is {state}, but its authority issued nothing"
+    )
+    revoked = own.filter(state=EnrollmentState.REVOKED)
+    yield from findings(
+        revoked.filter(~Exists(order.filter(revoked_at__isnull=False))), "is revoked here, but not at its authority"
+    )
+    running = Enrollment.objects.filter(state__in=sorted(RUNNING), is_reissue=False)
+    yield from findings(
+        running.exclude(certificate__state__in=sorted(APPLICATION_RUNNING | {CertificateState.VALIDATION_FAILED})),
+        "runs, but no application of its certificate does",
+    )
+
+
+def _forgotten_enrollments() -> Iterator[Finding]:
+    """Orders that wait for a step of the worker that no job will bring it to."""
+    unwanted = Q(
+        state=EnrollmentState.ISSUED, certificate__state__in=[CertificateState.REVOKED, CertificateState.REFUNDED]
+    )
+    steps = Enrollment.objects.filter(Q(state__in=[EnrollmentState.ORDERED, EnrollmentState.READY]) | unwanted)
+    live = set(
+        Job.objects.filter(kind="advance_enrollment").exclude(state=Job.State.DONE).values_list("key", flat=True)
+    )
+    keys = steps.values_list("pk", "reference", "step")
+    lost = [pk for pk, reference, step in keys if f"advance_enrollment:{reference}:{step}" not in live]
+    yield from findings(Enrollment.objects.filter(pk__in=lost), "is {state}, but no job carries it on")

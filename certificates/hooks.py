@@ -1,8 +1,33 @@
 """What `certificates` tells whoever holds a certificate, and asks of them; the settings name the functions."""
 
+from dataclasses import dataclass
+from datetime import date
+
 from core.hooks import Hook
 
 # Called with (certificate, at=…), the certificate locked, after an authority's answer was stored.
 certificate_changed = Hook("CERTIFICATE_CHANGED")
 # Called without anything: the names of the refund policies there are.
 order_policies = Hook("ORDER_POLICIES")
+# Called with (certificate, at=…), which comes with its order and product: gives Prospects.
+refund_prospects = Hook("REFUND_PROSPECTS")
+
+
+@dataclass(frozen=True)
+class Prospects:
+    """What may become of a certificate's money. Days are the service's."""
+
+    # A request is under way.
+    is_open: bool
+    # The last day on which a refund of it can still be requested as things stand, revoked in time or not; else None.
+    possible_until: date | None
+    # For whoever thinks of revoking: what it means, in sentences for the customer, the most important one first.
+    sentences: tuple[str, ...]
+    # Days by which to request, and by which to have completed, a revocation; None where it changes nothing.
+    safe_revoke_by: date | None = None
+    revoke_by: date | None = None
+    # Minor units that come back once it is revoked in time; None where nothing does.
+    amount: int | None = None
+    currency: str = ""
+    # The safe day is past, so the revocation may be completed too late.
+    is_late: bool = False

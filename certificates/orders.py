@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from certificates.states import CertificateState, DomainType, Level
 from certificates.x509 import Handover
@@ -43,6 +44,10 @@ class CertificateLine:
     failure_cause: str = ""
     # As it was read from a file, kept so that the same row is known again.
     row: dict[str, Any] | None = None
+    # Of what is bought in the console: how many names, which certificate it renews, and its place in the list.
+    names_bought: int | None = None
+    renewal_of: int | None = None
+    listed_at: datetime | None = None
 
     @property
     def first_state(self) -> CertificateState:
@@ -78,3 +83,5 @@ class OrderToStore:
     voucher_amount: int = 0
     email: str = ""
     policy: str = "intl-2021"
+    # Of the form it was bought with.
+    form_key: UUID | None = None

@@ -49,7 +49,7 @@ CERTIFICATE_EDGES: dict[str, set[str]] = {
 FIRST_STATES = set[str](_S.values) - {_S.REFUNDED}
 
 APPLICATION_RUNNING = frozenset({_S.PENDING_VERIFICATION, _S.VALIDATING_APPLICATION})
-# Only an application handed on is at an authority: before the domain is proven, nothing has left the console.
+# An application in these is at an authority even where the console has made no order of its own there.
 AT_AUTHORITY = frozenset({_S.VALIDATING_APPLICATION})
 # Nothing is in use: its money may come back.
 CAN_END = frozenset(state for state, targets in CERTIFICATE_EDGES.items() if _S.REFUNDED in targets)
@@ -97,3 +97,79 @@ class DomainType(models.TextChoices):
 class Source(models.TextChoices):
     PURCHASED = "purchased", _("Purchased")
     UPLOADED = "uploaded", _("Uploaded")
+
+
+# --- Applications, enrollments, revocations -----------------------------------------------------
+
+
+class AuthorityName(models.TextChoices):
+    """Who issues a product's certificates."""
+
+    EMBEDDED = "embedded", _("The console's own")
+    ACME = "acme", _("ACME")
+
+
+class Verification(models.TextChoices):
+    """How control of a domain is shown."""
+
+    DNS = "dns", _("DNS record")
+    FILE = "file", _("File on the web server")
+
+
+class KeyType(models.TextChoices):
+    """Where the certificate's key comes from."""
+
+    RSA_2048 = "rsa2048", _("RSA 2048, made here")
+    EC_P256 = "ec256", _("EC P-256, made here")
+    PASTED = "pasted", _("My own CSR")
+
+
+class EnrollmentState(models.TextChoices):
+    ORDERED = "ordered", _("To be handed in")
+    PENDING = "pending", _("Handed in")
+    READY = "ready", _("With the authority")
+    ISSUED = "issued", _("Issued")
+    CLOSED = "closed", _("Closed")
+    REFUSED = "refused", _("Refused")
+    REVOKED = "revoked", _("Revoked")
+
+
+_E = EnrollmentState
+ENROLLMENT_EDGES: dict[str, set[str]] = {
+    _E.ORDERED: {_E.PENDING, _E.CLOSED, _E.REFUSED},
+    _E.PENDING: {_E.READY, _E.CLOSED, _E.REFUSED},
+    _E.READY: {_E.ISSUED, _E.CLOSED, _E.REFUSED},
+    _E.ISSUED: {_E.REVOKED},
+    _E.CLOSED: set(),
+    _E.REFUSED: set(),
+    _E.REVOKED: set(),
+}
+RUNNING = frozenset({_E.ORDERED, _E.PENDING, _E.READY})
+
+
+class RevocationState(models.TextChoices):
+    REQUESTED = "requested", _("Waiting for the contact to confirm")
+    CONFIRMED = "confirmed", _("With the authority")
+    COMPLETED = "completed", _("Revoked")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+    LAPSED = "lapsed", _("Not confirmed in time")
+
+
+_V = RevocationState
+REVOCATION_EDGES: dict[str, set[str]] = {
+    _V.REQUESTED: {_V.CONFIRMED, _V.WITHDRAWN, _V.LAPSED, _V.COMPLETED},
+    _V.CONFIRMED: {_V.COMPLETED, _V.LAPSED},
+    _V.COMPLETED: set(),
+    _V.WITHDRAWN: set(),
+    _V.LAPSED: set(),
+}
+
+
+class RevocationReason(models.TextChoices):
+    """The reasons of RFC 5280, 5.3.1, that a holder may give, under the names of `x509.ReasonFlags`."""
+
+    UNSPECIFIED = "unspecified", _("No reason given")
+    KEY_COMPROMISE = "keyCompromise", _("The private key is lost or known to others")
+    SUPERSEDED = "superseded", _("Another certificate has taken its place")
+    CESSATION = "cessationOfOperation", _("The site is no longer operated")
+    AFFILIATION = "affiliationChanged", _("Names or facts in it are no longer true")

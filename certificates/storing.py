@@ -1,9 +1,12 @@
-"""Stores whole orders in bulk, with everything that hangs on them: the one way in for the import and the demo."""
+"""Stores whole orders, with everything that hangs on them: the one way in for purchases, the import and the demo."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import idna
 from django.contrib.auth.hashers import make_password
+from django.db import connection
+from django.db.models import Field
 
 from certificates.models import (
     Certificate,
@@ -15,6 +18,7 @@ from certificates.models import (
     SearchTerm,
     Share,
     new_instance_id,
+    place_in_list,
 )
 from certificates.orders import CertificateLine, OrderToStore
 from certificates.states import DomainType
@@ -26,15 +30,19 @@ from payments.money import share_out, split
 
 ORDER_FIELDS = (
     *("id", "number", "account", "paid_at", "currency", "list_amount", "voucher_amount", "paid_amount", "policy"),
+    "form_key",
 )
 PAYMENT_FIELDS = ("id", "account", "channel", "amount", "currency", "reference", "paid_at")
 CERTIFICATE_FIELDS = (
     *("id", "instance_id", "account", "order", "position", "product", "name", "state", "failure_cause"),
-    *("currency", "paid_part", "voucher_part", "purchased_at", "service_ends_at"),
+    *("names_bought", "renewal_of", "currency", "paid_part", "voucher_part"),
+    *("purchased_at", "listed_at", "service_ends_at"),
     *("submitted_at", "validated_at", "issued_at", "revocation_requested_at", "revoked_at"),
     *("not_before", "not_after", "serial", "fingerprint", "pem"),
 )
 NO_HANDOVER = (None, None, "", "", "")
+# SQLite's driver knows no UUID, and most orders have none: not worth a preparation of the whole column.
+_FORM_KEY = cast("Field[Any, Any]", Order._meta.get_field("form_key"))
 
 
 class Keyed(NamedTuple):
@@ -141,7 +149,8 @@ def _products(lines: Iterable[CertificateLine]) -> dict[tuple[str, str, str, boo
 def _order(order: Keyed) -> tuple[Any, ...]:
     given = order.given
     amounts = given.list_amount, given.voucher_amount, given.paid_amount
-    return order.key, given.number, order.account, given.paid_at, given.currency, *amounts, given.policy
+    key = given.form_key and _FORM_KEY.get_db_prep_save(given.form_key, connection)
+    return order.key, given.number, order.account, given.paid_at, given.currency, *amounts, given.policy, key
 
 
 def _payments(order: Keyed) -> Iterator[tuple[Any, ...]]:
@@ -160,7 +169,8 @@ def _certificates(order: Keyed, products: dict[tuple[str, str, str, bool], Produ
         yield (
             *(key, line.instance_id or new_instance_id(), order.account, order.key, position, product.pk, name),
             *(line.first_state, line.failure_cause),
-            *(given.currency, paid, voucher, given.paid_at, line.service_ends_at),
+            *(line.names_bought, line.renewal_of, given.currency, paid, voucher, given.paid_at),
+            *(line.listed_at or place_in_list(given.paid_at, position), line.service_ends_at),
             *(line.submitted_at, line.validated_at, line.issued_at, line.revocation_requested_at, line.revoked_at),
             *(_handed_over(line.handover) if line.handover else NO_HANDOVER),
         )
@@ -192,7 +202,10 @@ def _terms(line: CertificateLine, key: int, account: int) -> Iterator[tuple[int,
 
 def readable(name: str) -> str:
     """A name with its IDN labels as people write them; as it is where they cannot be read."""
+    if "xn--" not in name:
+        return name
+    star, bare = ("*.", name[2:]) if name.startswith("*.") else ("", name)
     try:
-        return name.encode("ascii").decode("idna") if "xn--" in name else name
-    except UnicodeError:
+        return star + idna.decode(bare)
+    except (idna.IDNAError, UnicodeError):
         return name

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-from certificates.models import Certificate
+from certificates.models import Certificate, Product
 from certificates.states import ShownState
 
 # The tone and the icon that go with each state's word.
@@ -22,7 +22,9 @@ STATE_MARKS = {
 
 def kind_of(certificate: Certificate) -> str:
     """Brand, validation level and domain type in words. `certificate` comes with its product."""
-    product = certificate.product
-    if product is None:
-        return _("Uploaded")
+    return name_of(certificate.product) if certificate.product else _("Uploaded")
+
+
+def name_of(product: Product) -> str:
+    """A product in words, the free one marked."""
     return f"{product} {_('(free)')}" if product.free else str(product)

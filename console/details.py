@@ -7,10 +7,12 @@ from typing import Any
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from certificates import names
+from certificates.actions import actions_of, await_proof, renewed_among
 from certificates.models import Certificate
 from certificates.states import shown_state
 from certificates.wording import kind_of
-from console.rows import state_mark, why_not
+from console.rows import links_to, note_of, state_mark, why_not
 from core.clock import zone_label
 from refunds.facts import facts_of
 from refunds.models import RefundRequest
@@ -22,10 +24,12 @@ from refunds.wording import WARNINGS
 EVENTS = {
     "purchased_at": _("Purchased"),
     "submitted_at": _("Application submitted"),
+    "proven_at": _("Domains proven"),
     "validated_at": _("Application approved by the authority"),
     "issued_at": _("Issued"),
     "not_before": _("Valid from, as the certificate says"),
     "revocation_requested_at": _("Revocation requested"),
+    "revocation_confirmed_at": _("Revocation confirmed"),
     "revoked_at": _("Revoked"),
     "service_ends_at": _("Service period ends"),
     "not_after": _("Certificate expires"),
@@ -42,12 +46,18 @@ class Event:
 def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
     """The template's context: `certificate` comes with its order and product."""
     assessment = assess(facts_of(certificate), at)
+    awaits_proof = certificate.pk in await_proof([certificate])
+    is_renewed = certificate.pk in renewed_among([certificate], at)
+    actions = actions_of(certificate, at, awaits_proof=awaits_proof, is_renewed=is_renewed)
     newest = RefundRequest.objects.of(certificate).first()
     return {
         "certificate": certificate,
         "kind": kind_of(certificate),
         "state": state_mark(shown_state(certificate.state, certificate.expires_at, at), get_language() or ""),
-        "domains": list(certificate.domains.values_list("name", flat=True)),
+        "note": note_of(certificate, awaits_proof=awaits_proof),
+        "links": links_to(actions, get_language() or ""),
+        "domains": [names.shown(name) for name in certificate.domains.values_list("name", flat=True)],
+        "renewed": certificate.renewal_of,
         "events": _events(certificate, at),
         "newest": newest,
         "assessment": assessment,

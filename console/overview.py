@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from certificates.actions import await_proof, renewed_among
 from certificates.models import Certificate, Domain
 from certificates.states import APPLICATION_RUNNING, ShownState, shown_as
 from console.rows import Row, row_of
@@ -25,6 +26,8 @@ from core.prepared import Late, Prepared
 from refunds.models import RefundRequest
 
 PAGE_SIZE = 20
+# Seconds; a digest of what is shown makes most answers empty.
+IDLE_POLL = 60
 COUNT_LIMIT = 999
 LONGEST_SEARCH = 253
 
@@ -75,12 +78,12 @@ def condition(status: str, at: Any) -> Q:
 class Cursor:
     """A place in the list, newest purchase first; the page lies after it, or before it."""
 
-    purchased_at: datetime
+    listed_at: datetime
     id: int
     is_before: bool = False
 
     def __str__(self) -> str:
-        return f"{int(self.purchased_at.timestamp() * 1_000_000)}-{self.id}"
+        return f"{int(self.listed_at.timestamp() * 1_000_000)}-{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +126,10 @@ def _read_cursor(text: str, *, is_before: bool = False) -> Cursor | None:
     if len(micros) > 17 or len(number) > 18:
         return None
     try:
-        purchased_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros))
+        listed_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros))
     except OverflowError:
         return None
-    return Cursor(purchased_at, int(number), is_before)
+    return Cursor(listed_at, int(number), is_before)
 
 
 # --- A page of certificates --------------------------------------------------------------------
@@ -149,10 +152,10 @@ class Page:
 
     @property
     def poll_seconds(self) -> int:
-        """How soon the list asks again; 0 while nothing in it is in motion."""
-        if any(row.is_money_moving for row in self.rows):
+        """How soon the list asks again: of itself, time and authorities may change what nobody here has touched."""
+        if any(row.is_moving for row in self.rows):
             return 2
-        return 15 if any(row.is_in_motion for row in self.rows) else 0
+        return 15 if any(row.is_in_motion for row in self.rows) else IDLE_POLL
 
 
 def page_of(account: User, filters: Filters, at: datetime) -> Page:
@@ -162,7 +165,18 @@ def page_of(account: User, filters: Filters, at: datetime) -> Page:
         return page_of(account, replace(filters, cursor=None), at)
     ids = [certificate.pk for certificate in certificates]
     domains, requests = _domains_of(ids), _newest_requests_of(ids)
-    rows = [row_of(each, domains.get(each.pk, []), requests.get(each.pk), at) for each in certificates]
+    unproven, renewed = await_proof(certificates), renewed_among(certificates, at)
+    rows = [
+        row_of(
+            each,
+            domains.get(each.pk, []),
+            requests.get(each.pk),
+            at,
+            awaits_proof=each.pk in unproven,
+            is_renewed=each.pk in renewed,
+        )
+        for each in certificates
+    ]
     return Page(rows, filters, newer, older)
 
 
@@ -186,17 +200,17 @@ def _slice(account: User, filters: Filters, at: datetime) -> tuple[list[Certific
 
 def _from(found: QuerySet[Certificate], cursor: Cursor | None) -> QuerySet[Certificate]:
     if cursor is None:
-        return found.order_by("-purchased_at", "-id")
+        return found.order_by("-listed_at", "-id")
     # The first condition lets the index be entered at the place, the second decides within one moment.
     if cursor.is_before:
-        found = found.filter(purchased_at__gte=cursor.purchased_at)
-        return found.exclude(purchased_at=cursor.purchased_at, id__lte=cursor.id).order_by("purchased_at", "id")
-    found = found.filter(purchased_at__lte=cursor.purchased_at)
-    return found.exclude(purchased_at=cursor.purchased_at, id__gte=cursor.id).order_by("-purchased_at", "-id")
+        found = found.filter(listed_at__gte=cursor.listed_at)
+        return found.exclude(listed_at=cursor.listed_at, id__lte=cursor.id).order_by("listed_at", "id")
+    found = found.filter(listed_at__lte=cursor.listed_at)
+    return found.exclude(listed_at=cursor.listed_at, id__gte=cursor.id).order_by("-listed_at", "-id")
 
 
 def _at(certificate: Certificate, *, is_before: bool = False) -> Cursor:
-    return Cursor(certificate.purchased_at, certificate.pk, is_before)
+    return Cursor(certificate.listed_at, certificate.pk, is_before)
 
 
 def _domains_of(ids: list[int]) -> dict[int, list[str]]:

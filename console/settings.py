@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from console.start.secret_key import encryption_keys_in
 from core.clock import SERVICE_ZONE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -164,14 +165,38 @@ PAYOUT_SETTLED = "refunds.services.payout_settled"
 CERTIFICATE_CHANGED = "refunds.services.certificate_changed"
 # The names of the policies that an imported order may have been made under.
 ORDER_POLICIES = "refunds.policy.known_policies"
+# What revoking or deleting a certificate means for its refund.
+REFUND_PROSPECTS = "refunds.prospects.prospects_of"
 
 JOB_HANDLERS = {
     "send_mail": "core.mail.send_notice",
     "pay_payout": "payments.services.pay_payout",
+    "advance_enrollment": "certificates.services.advance_enrollment",
+    "look_for_proof": "certificates.services.look_for_proof",
+    "notice_revocations": "certificates.services.watching.notice_revocations",
 }
 
 # The part of an instance id between `cas-` and its 12 characters.
 INSTANCE_REGION = os.environ.get("INSTANCE_REGION", "sg")
+
+# --- Certificate authorities -------------------------------------------------------------------
+
+# Fernet keys, the newest first: see `core.encryption`. The demo keeps one of its own in VAR_DIR.
+KEY_ENCRYPTION_KEYS = _words("KEY_ENCRYPTION_KEYS") or (encryption_keys_in(VAR_DIR) if DEMO else [])
+# Plain http, as authorities publish: what is fetched there is signed.
+CA_URL = os.environ.get("CA_URL") or BASE_URL.replace("https://", "http://", 1)
+CA_NAME = os.environ.get("CA_NAME") or "SSL Certificates Console"
+ACME_DIRECTORY = os.environ.get("ACME_DIRECTORY", "")
+ACME_CONTACT = os.environ.get("ACME_CONTACT", "")
+# A PEM file of the roots that the directory's own https is trusted by, where it is none of the public ones.
+ACME_TRUST = os.environ.get("ACME_TRUST", "")
+# Address or address:port of the resolvers that verification asks; those of this machine where empty.
+DNS_SERVERS = _words("DNS_SERVERS")
+# For tests and the demo on loopback only: where a domain's file is fetched from, and at which addresses.
+VERIFICATION_PORT = _number("VERIFICATION_PORT", 80)
+VERIFICATION_ALLOWS_PRIVATE = _flag("VERIFICATION_ALLOWS_PRIVATE")
+# In the demo nobody owns a domain: names under this one count as published by the demo itself.
+VERIFICATION_OWN_SUFFIX = "test" if DEMO else ""
 
 # --- People ------------------------------------------------------------------------------------
 
@@ -239,7 +264,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _SECURE
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _SECURE
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^ca/"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if _flag("BEHIND_PROXY"):
@@ -279,7 +304,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"hide_links": {"()": "console.logs.HideLinks"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["hide_links"]}},
     "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
     "loggers": {"django.request": {"level": "ERROR"}, "holidays": {"level": "ERROR"}},
 }

@@ -26,6 +26,8 @@ urlpatterns = [
     path("", views.overview, name="overview"),
     path("certificates/<str:instance_id>/", views.details, name="details"),
     path("settings/", views.settings, name="settings"),
+    path("", include("certificates.urls")),
+    path("ca/", include("certificates.ca_urls")),
     path("", include("refunds.urls")),
     path("", include("payments.urls")),
     path("accounts/", include([page for page in account_urls.urlpatterns if page.name in ACCOUNT_PAGES])),

@@ -1,7 +1,7 @@
-"""The worker: runs due jobs, lapses overdue requests, keeps house. Any number of them work on one database.
+"""The worker: runs due jobs, does what time alone makes due, keeps house. Any number of them work on one database.
 
-A process has several lanes, each a thread with a connection of its own, so that a mail server that does not answer
-never keeps money waiting.
+A process has several lanes, each a thread with a connection of its own, so that neither a mail server nor a certificate
+authority that does not answer ever keeps money waiting.
 """
 
 import logging
@@ -19,17 +19,28 @@ from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.models import Q
 from django.utils import timezone
 
+from certificates.services.reissuing import reissue_due, tell_of_proofs
+from certificates.services.revocations import lapse_revocations
+from certificates.services.watching import KIND as WATCHING
+from certificates.services.watching import order_watch
 from core import jobs
+from core.models import Job
 from refunds.services import lapse_overdue
 
 logger = logging.getLogger(__name__)
 
 MAILS = Q(kind="send_mail")
+# What asks authorities, and the customers' own servers.
+AUTHORITIES = Q(kind__in=["advance_enrollment", "look_for_proof", WATCHING])
 # Seconds.
 IDLE = 0.25
 LAPSE_EVERY = 5.0
+REISSUE_EVERY = 600.0
+# It is done once a day: this is how late after midnight it may begin.
+WATCH_EVERY = 3600.0
 KEEP_HOUSE_EVERY = 24 * 3600.0
 LONGEST_BACK_OFF = 30.0
+KEPT_FOR = timedelta(days=7)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -60,10 +71,25 @@ class Duty:
 
 def lapse(at: datetime) -> None:
     lapse_overdue(at=at)
+    lapse_revocations(at=at)
 
 
-def keep_house(_: datetime) -> None:
+def reissue(at: datetime) -> None:
+    reissue_due(at=at)
+    tell_of_proofs(at=at)
+
+
+def watch(at: datetime) -> None:
+    order_watch(at=at)
+
+
+def keep_house(at: datetime) -> None:
     call_command("clearsessions")
+    # Of these a day has thousands, and nobody asks whether one was done.
+    done = Job.objects.filter(
+        kind__in=["notice_revocations", "look_for_proof"], state=Job.State.DONE, finished_at__lt=at - KEPT_FOR
+    )
+    done.delete()
 
 
 @dataclass
@@ -122,18 +148,21 @@ class Lane:
 
 
 def lanes(*, lease: timedelta = jobs.LEASE) -> list[Lane]:
-    """Money with the duties, and mails beside it."""
+    """Money and all that is quick, with the duties; beside it mails, and what authorities are asked."""
     worker, stopping, outage = f"{socket.gethostname()}:{os.getpid()}", Event(), Outage()
     duties = [Duty(lapse, LAPSE_EVERY), Duty(keep_house, KEEP_HOUSE_EVERY)]
+    authorities = [Duty(reissue, REISSUE_EVERY), Duty(watch, WATCH_EVERY)]
     return [
-        Lane(worker, ~MAILS, duties, lease=lease, stopping=stopping, outage=outage),
+        Lane(worker, ~(MAILS | AUTHORITIES), duties, lease=lease, stopping=stopping, outage=outage),
         Lane(worker, MAILS, lease=lease, stopping=stopping, outage=outage),
+        Lane(worker, AUTHORITIES, authorities, lease=lease, stopping=stopping, outage=outage),
     ]
 
 
 def run_once(*, lease: timedelta = jobs.LEASE) -> None:
     """Do what is due, mails of it included, until nothing is."""
-    lapse(timezone.now())
+    for act in (lapse, reissue, watch):
+        act(timezone.now())
     while jobs.run_due("once", lease=lease):
         pass
 

@@ -15,14 +15,18 @@ from core import jobs
 from core.models import Notice, User
 
 
-def notify(user: User, template: str, *, key: str, context: dict[str, Any], at: datetime) -> None:
-    """Queue one mail in the caller's transaction. A person without an address, or a known key, gets nothing more."""
-    if not user.email:
+def notify(user: User, template: str, *, key: str, context: dict[str, Any], at: datetime, address: str = "") -> None:
+    """Queue one mail in the caller's transaction. A person without an address, or a known key, gets nothing more.
+
+    `address` sends it elsewhere, in the language and zone of `user`, whose matter it is.
+    """
+    if not (address or user.email):
         return
     notice, created = Notice.objects.get_or_create(
         key=key,
         defaults={
             "recipient": user,
+            "address": address,
             "template": template,
             "context": context,
             "message_id": make_msgid(domain=_sender_domain()),
@@ -37,19 +41,25 @@ def send_notice(payload: dict[str, Any], *, at: datetime) -> Callable[[], None] 
     """Job handler: render and send. Raises what the mail server raises, so that it is tried again."""
     notice = Notice.objects.select_related("recipient").get(pk=payload["notice"])
     if notice.sent_at is None:
-        compose(notice).send()
+        compose(notice, reveal=True).send()
     return partial(_note_sent, notice, at=at)
 
 
-def compose(notice: Notice) -> EmailMultiAlternatives:
-    """The message of a notice, in its reader's language and time zone."""
+def compose(notice: Notice, *, reveal: bool = False) -> EmailMultiAlternatives:
+    """The message of a notice, in its reader's language and time zone.
+
+    `reveal` is for sending alone: what nobody but the recipient may read, such as a link that acts for them, is made
+    by a template tag only then, and stands neither in the notice's row nor on the desk.
+    """
     reader = notice.recipient
-    context = {**notice.context, "reader": reader, "base_url": settings.BASE_URL}
+    context = {**notice.context, "reader": reader, "base_url": settings.BASE_URL, "reveal": reveal}
     with translation.override(reader.language), timezone.override(reader.time_zone):
         subject = " ".join(render_to_string(f"mail/{notice.template}.subject.txt", context).split())
         text = render_to_string(f"mail/{notice.template}.txt", context)
         html = render_to_string(f"mail/{notice.template}.html", context)
-    message = EmailMultiAlternatives(subject, text, to=[reader.email], headers={"Message-ID": notice.message_id})
+    message = EmailMultiAlternatives(
+        subject, text, to=[notice.address or reader.email], headers={"Message-ID": notice.message_id}
+    )
     message.attach_alternative(html, "text/html")
     return message
 

@@ -135,6 +135,8 @@ class Notice(models.Model):
 
     key = models.CharField(_("key"), max_length=200, unique=True)
     recipient = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("recipient"))
+    # Where it goes instead of the recipient's own address: to somebody who has no account.
+    address = models.EmailField(_("address"), blank=True)
     template = models.CharField(_("template"), max_length=50)
     context = models.JSONField(_("context"), default=dict)
     message_id = models.CharField(_("Message-ID"), max_length=200, unique=True)

@@ -1,6 +1,9 @@
 """What the customers' views are handed, and the one question that each of them asks of it."""
 
-from django.http import HttpRequest
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django_htmx.middleware import HtmxDetails
 
 from core.models import User
@@ -21,3 +24,10 @@ def wants_fragment(request: SignedInRequest) -> bool:
 def layout_of(request: SignedInRequest) -> str:
     """The template that a panel extends: the drawer beside the list, or a page of its own."""
     return "layouts/drawer.html" if wants_fragment(request) else "layouts/page.html"
+
+
+def show_panel(
+    request: SignedInRequest, template: str, title: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """A panel: in the drawer for htmx, else as a page."""
+    return render(request, template, {"layout": layout_of(request), "panel_title": title, **context}, status=status)

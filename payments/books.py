@@ -51,18 +51,55 @@ _RIGHT_ACCOUNTS = (
     | (Q(cause=Cause.PAYOUT_PAID, debit__kind=LedgerKind.PENDING) & (_TO_CUSTOMER | _TO_CHANNEL))
     | Q(cause=Cause.PAYOUT_RETURNED, debit__kind=LedgerKind.CHANNEL, credit__kind=LedgerKind.REFUNDS)
 )
+# Money that no payout moves: credited by staff, and paid from a balance.
+_OF_NO_PAYOUT = Q(cause__in=[Cause.BALANCE_CREDITED, Cause.ORDER_PAID])
 
 
 def _entries() -> Iterator[Finding]:
     entries = LedgerEntry.objects.all()
-    yield from findings(entries.filter(payout=None), "belongs to no payout")
-    of_payouts = entries.exclude(payout=None)
+    yield from findings(entries.filter(payout=None).exclude(_OF_NO_PAYOUT), "belongs to no payout")
+    yield from _payout_entries(entries.exclude(payout=None))
+    others = entries.filter(_OF_NO_PAYOUT, payout=None)
+    one_currency = Q(debit__currency=F("currency"), credit__currency=F("currency"))
+    yield from findings(others.filter(unless(one_currency)), "mixes currencies")
+    yield from _credits(others.filter(cause=Cause.BALANCE_CREDITED))
+    yield from _order_payments(others.filter(cause=Cause.ORDER_PAID))
+
+
+def _payout_entries(of_payouts: QuerySet[LedgerEntry]) -> Iterator[Finding]:
     yield from findings(
         of_payouts.exclude(amount=F("payout__amount")), "moves {amount}, but its payout is of {payout__amount}"
     )
     one_currency = Q(currency=F("payout__currency"), debit__currency=F("currency"), credit__currency=F("currency"))
     yield from findings(of_payouts.filter(unless(one_currency)), "mixes currencies")
     yield from findings(of_payouts.filter(unless(_RIGHT_ACCOUNTS)), "{cause} stands on the wrong accounts")
+    yield from findings(of_payouts.exclude(payment=None), "belongs to a payout and to a payment")
+
+
+def _credits(entries: QuerySet[LedgerEntry]) -> Iterator[Finding]:
+    right = Q(debit__kind=LedgerKind.DEPOSITS, credit__kind=LedgerKind.BALANCE)
+    yield from findings(entries.filter(unless(right)), "{cause} stands on the wrong accounts")
+    yield from findings(entries.exclude(payment=None), "credits a balance, but belongs to a payment")
+    yield from findings(entries.filter(by=None), "credits a balance in nobody's name")
+    yield from findings(entries.filter(by=F("credit__owner")), "was credited by who receives it")
+
+
+def _order_payments(entries: QuerySet[LedgerEntry]) -> Iterator[Finding]:
+    yield from findings(entries.filter(payment=None), "pays an order, but belongs to no payment")
+    paying = entries.exclude(payment=None)
+    yield from findings(
+        paying.exclude(amount=F("payment__amount")), "moves {amount}, but its payment is of {payment__amount}"
+    )
+    yield from findings(paying.exclude(currency=F("payment__currency")), "mixes currencies")
+    right = Q(
+        payment__channel=Channel.BALANCE,
+        debit__kind=LedgerKind.BALANCE,
+        debit__owner=F("payment__account"),
+        credit__kind=LedgerKind.SALES,
+    )
+    yield from findings(paying.filter(unless(right)), "{cause} stands on the wrong accounts")
+    earlier = paying.filter(payment=OuterRef("payment"), pk__lt=OuterRef("pk"))
+    yield from findings(paying.filter(Exists(earlier)), "pays the same payment once more")
 
 
 # --- Payments ----------------------------------------------------------------------------------

@@ -20,3 +20,19 @@ class ReferenceTaken(PaymentsError):
 
 class ReferenceMissing(PaymentsError):
     """A payout made outside is recorded under the reference that it has there."""
+
+
+class NotEnoughBalance(PaymentsError):
+    """The account balance does not reach; `missing` is what it lacks, minor units."""
+
+    def __init__(self, missing: int) -> None:
+        super().__init__(f"{missing} are missing")
+        self.missing = missing
+
+
+class BalanceChanged(PaymentsError):
+    """The balance is not what the page showed; `balance` is what it is now, minor units."""
+
+    def __init__(self, balance: int) -> None:
+        super().__init__(str(balance))
+        self.balance = balance

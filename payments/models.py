@@ -126,6 +126,7 @@ class LedgerAccount(models.Model):
     class Meta:
         verbose_name = _("ledger account")
         verbose_name_plural = _("ledger accounts")
+        permissions = [("credit_balance", _("Can credit account balances"))]
         constraints = [
             UniqueConstraint(
                 fields=["kind", "owner", "currency"], condition=Q(owner__isnull=False), name="one_balance_per_customer"
@@ -158,6 +159,9 @@ class LedgerEntry(AppendOnlyModel):
     payout = models.ForeignKey(
         Payout, models.PROTECT, null=True, blank=True, related_name="entries", verbose_name=_("payout")
     )
+    payment = models.ForeignKey(
+        Payment, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("payment")
+    )
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("by")
     )
@@ -170,6 +174,7 @@ class LedgerEntry(AppendOnlyModel):
             CheckConstraint(condition=~Q(debit=F("credit")), name="ledger_two_accounts"),
             CheckConstraint(condition=Q(cause__in=Cause.values), name="ledger_cause_known"),
             UniqueConstraint(fields=["payout"], condition=Q(cause="payout_paid"), name="payout_paid_once"),
+            UniqueConstraint(fields=["payment"], condition=Q(cause="order_paid"), name="order_paid_once"),
         ]
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from django.db.models import F
 from core import audit, jobs
 from core.models import User
 from payments import hooks
+from payments.balances import house_account, lock_balance
 from payments.channels import connected
 from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved, ReferenceMissing, ReferenceTaken
 from payments.models import LedgerAccount, LedgerEntry, Payment, Payout
@@ -206,14 +207,7 @@ def _lock_balance_for(payout_id: int) -> LedgerAccount | None:
     payout = Payout.objects.select_related("payment").get(pk=payout_id)
     if payout.channel != Channel.BALANCE:
         return None
-    account, _created = LedgerAccount.objects.get_or_create(
-        kind=LedgerKind.BALANCE,
-        owner_id=payout.payment.account_id,
-        channel="",
-        currency=payout.currency,
-        defaults={"balance": 0},
-    )
-    return LedgerAccount.objects.select_for_update().get(pk=account.pk)
+    return lock_balance(payout.payment.account_id, payout.currency)
 
 
 def _pay(
@@ -222,8 +216,8 @@ def _pay(
     payout.pay()
     payout.external_reference, payout.settled_at = external_reference, at
     payout.save()
-    credit = balance or _ledger_account(LedgerKind.CHANNEL, payout.currency, payout.channel)
-    _transfer(payout, Cause.PAYOUT_PAID, _ledger_account(LedgerKind.PENDING, payout.currency), credit, by=by, at=at)
+    credit = balance or house_account(LedgerKind.CHANNEL, payout.currency, payout.channel)
+    _transfer(payout, Cause.PAYOUT_PAID, house_account(LedgerKind.PENDING, payout.currency), credit, by=by, at=at)
     if balance:
         LedgerAccount.objects.filter(pk=balance.pk).update(balance=F("balance") + payout.amount)
     hooks.payout_settled(payout, at=at)
@@ -232,7 +226,7 @@ def _pay(
 def _book(
     payout: Payout, cause: Cause, debit: LedgerKind, credit: LedgerKind, *, at: datetime, by: User | None = None
 ) -> None:
-    accounts = [_ledger_account(kind, payout.currency) for kind in (debit, credit)]
+    accounts = [house_account(kind, payout.currency) for kind in (debit, credit)]
     _transfer(payout, cause, *accounts, by=by, at=at)
 
 
@@ -249,11 +243,6 @@ def _transfer(
         payout=payout,
         by=by,
     )
-
-
-def _ledger_account(kind: LedgerKind, currency: str, channel: str = "") -> LedgerAccount:
-    account, _created = LedgerAccount.objects.get_or_create(kind=kind, owner=None, channel=channel, currency=currency)
-    return account
 
 
 def _facts(payout: Payout) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class LedgerKind(models.TextChoices):
     REFUNDS = "refunds", _("Refunds granted")
     PENDING = "pending", _("Payouts under way")
     CHANNEL = "channel", _("Paid through a channel")
+    DEPOSITS = "deposits", _("Paid in by staff")
+    SALES = "sales", _("Certificates sold")
 
 
 class Cause(models.TextChoices):
@@ -47,3 +49,5 @@ class Cause(models.TextChoices):
     PAYOUT_PAID = "payout_paid", _("Refund")
     PAYOUT_FAILED = "payout_failed", _("Refund failed")
     PAYOUT_RETURNED = "payout_returned", _("Refund came back")
+    BALANCE_CREDITED = "balance_credited", _("Credited by staff")
+    ORDER_PAID = "order_paid", _("Certificates bought")

@@ -38,7 +38,7 @@ class Line:
 def balance(request: SignedInRequest) -> HttpResponse:
     accounts = LedgerAccount.objects.filter(kind=LedgerKind.BALANCE, owner=request.user).order_by("currency")
     ids = {account.pk for account in accounts}
-    entries = LedgerEntry.objects.filter(Q(credit__in=ids) | Q(debit__in=ids)).select_related("payout")
+    entries = LedgerEntry.objects.filter(Q(credit__in=ids) | Q(debit__in=ids)).select_related("payout", "payment")
     page = page_of(entries, request.GET)
     context = {
         "accounts": accounts,

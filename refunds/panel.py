@@ -8,8 +8,8 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from certificates.models import Certificate
-from certificates.states import CertificateState, Level, shown_state
+from certificates.models import Certificate, Revocation
+from certificates.states import CertificateState, RevocationState, shown_state
 from certificates.wording import STATE_MARKS as CERTIFICATE_MARKS
 from certificates.wording import kind_of
 from core.business_days import add_business_days
@@ -156,6 +156,7 @@ def _revocation(situation: Situation) -> dict[str, Any]:
         "policy": situation.policy,
         "usual": USUAL_REVIEW,
         "is_confirmed_by_mail": _is_confirmed_by_mail(situation.certificate),
+        "awaits_contact": _awaits_contact(situation.certificate),
         "is_late": Warning.REVOCATION_MAY_FINISH_LATE in assessment.warnings,
         "warnings": [WARNINGS[warning] for warning in assessment.warnings],
         "expected": expected,
@@ -174,7 +175,13 @@ def _expected_revocation(situation: Situation) -> date | None:
 
 def _is_confirmed_by_mail(certificate: Certificate) -> bool:
     """Whether the certificate's contact must confirm a revocation: not for DV."""
-    return certificate.product is not None and certificate.product.level != Level.DV
+    return certificate.product is not None and certificate.product.is_checked_by_staff
+
+
+def _awaits_contact(certificate: Certificate) -> str:
+    """Whose confirmation a revocation waits for; empty where it waits for none."""
+    waiting = Revocation.objects.filter(certificate=certificate, state=RevocationState.REQUESTED)
+    return waiting.values_list("contact_email", flat=True).first() or ""
 
 
 def what_it_becomes(request: RefundRequest) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,7 +14,7 @@ from django_htmx.http import trigger_client_event
 from certificates.exceptions import CertificatesError
 from certificates.models import Certificate
 from core.paging import page_of
-from core.requests import SignedInRequest, layout_of, wants_fragment
+from core.requests import SignedInRequest, show_panel, wants_fragment
 from payments.exceptions import PaymentsError
 from refunds import panel, records, services, summary
 from refunds.changes import Change, changes_between
@@ -43,13 +42,6 @@ CONFLICT, UNPROCESSABLE = 409, 422
 NO_LONGER_SO = (AlreadyRequested, NotRefundable, SummaryChanged)
 # Our own records are at odds, which nobody in front of the screen can mend.
 AT_ODDS = (CertificatesError, PaymentsError, FactsChanged)
-
-
-def show(
-    request: SignedInRequest, template: str, title: str, context: dict[str, Any], *, status: int = 200
-) -> HttpResponse:
-    """A panel: in the drawer for htmx, else as a page."""
-    return render(request, template, {"layout": layout_of(request), "panel_title": title, **context}, status=status)
 
 
 def owned_certificate(request: SignedInRequest, instance_id: str) -> Certificate:
@@ -147,7 +139,7 @@ def _show_step(
         "shows_errors": status == UNPROCESSABLE,
         "must_look_again": status == CONFLICT,
     }
-    return show(request, f"refunds/step_{number}.html", _("Refund Application"), context, status=status)
+    return show_panel(request, f"refunds/step_{number}.html", _("Refund Application"), context, status=status)
 
 
 def _show_obstacle(
@@ -157,12 +149,12 @@ def _show_obstacle(
     template, context = panel.obstacle_of(situation)
     if sent:
         context |= {"was_sent": True, "own_words": sent.own_words, "changes": sent.changes_to(situation.summary)}
-    return show(request, template, _("Refund Application"), context, status=status)
+    return show_panel(request, template, _("Refund Application"), context, status=status)
 
 
 def _show_at_odds(request: SignedInRequest, certificate: Certificate, sent: Sent) -> HttpResponse:
     context = {**panel.certificate_facts(certificate, timezone.now()), "own_words": sent.own_words}
-    return show(request, "refunds/at_odds.html", _("Refund Application"), context, status=CONFLICT)
+    return show_panel(request, "refunds/at_odds.html", _("Refund Application"), context, status=CONFLICT)
 
 
 # --- Cancel Refund -----------------------------------------------------------------------------
@@ -198,17 +190,17 @@ def _ask_to_cancel(
 ) -> HttpResponse:
     if newest is None:
         context = panel.certificate_facts(certificate, timezone.now())
-        return show(request, "refunds/nothing_to_cancel.html", _("Cancel Refund"), context, status=status)
+        return show_panel(request, "refunds/nothing_to_cancel.html", _("Cancel Refund"), context, status=status)
     newest.certificate = certificate
     if not newest.can_be_cancelled:
         return _show_too_late(request, newest, status=status)
     context = {**panel.request_facts(newest, timezone.now()), "becomes": panel.what_it_becomes(newest)}
-    return show(request, "refunds/cancel.html", _("Cancel Refund"), context, status=status)
+    return show_panel(request, "refunds/cancel.html", _("Cancel Refund"), context, status=status)
 
 
 def _show_too_late(request: SignedInRequest, refund: RefundRequest, *, status: int) -> HttpResponse:
     context = panel.request_facts(refund, timezone.now())
-    return show(request, "refunds/too_late.html", _("Cancel Refund"), context, status=status)
+    return show_panel(request, "refunds/too_late.html", _("Cancel Refund"), context, status=status)
 
 
 # --- Refund Records ----------------------------------------------------------------------------
@@ -246,7 +238,7 @@ def refund_record(request: SignedInRequest, reference: str) -> HttpResponse:
         return _announced(render(request, "refunds/_record_refresh.html", context))
     done = request.GET.get("done", "")
     context["done"] = done if records.may_say(done, refund) else ""
-    answer = show(request, "refunds/record.html", _("Refund %(reference)s") % {"reference": refund}, context)
+    answer = show_panel(request, "refunds/record.html", _("Refund %(reference)s") % {"reference": refund}, context)
     return _announced(answer) if done else answer
 
 

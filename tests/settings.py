@@ -1,8 +1,14 @@
 """The console's settings as the tests run them: as in the demo, with quick passwords and plain static files."""
 
+import base64
 import os
 
-os.environ.update(DEMO="1", PLAIN_STATIC="1")
+# Processes that a test starts inherit them, and so read the secrets that it stored.
+os.environ.update(
+    DEMO="1",
+    PLAIN_STATIC="1",
+    KEY_ENCRYPTION_KEYS=base64.urlsafe_b64encode(b"known to all; used by tests only").decode(),
+)
 
 from console.settings import *  # noqa: F403
 

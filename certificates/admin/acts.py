@@ -8,12 +8,20 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from certificates.admin.marks import certificate_chip
-from certificates.exceptions import NotAllowed, NothingAwaited
+from certificates.admin.marks import application_facts, certificate_chip, challenges_of
+from certificates.exceptions import NotAllowed, NothingAwaited, NotProven, WrongState
 from certificates.models import Certificate
-from certificates.services import may_record_answer, record_closed, record_issued
+from certificates.services import may_record_answer, record_closed, record_issued, record_revoked
+from certificates.services.answers import awaits_record, awaits_revocation
+from certificates.services.validating import (
+    LONGEST_CAUSE,
+    approve_application,
+    may_validate,
+    refuse_application,
+    undecided,
+)
 from certificates.x509 import Handover, HoldsPrivateKey, UnreadableCertificate, read_certificate
-from core.desk.acts import Act, ActForm, Outcome
+from core.desk.acts import Act, ActForm, Outcome, long_text
 
 LONGEST_PEM = 50_000
 
@@ -32,7 +40,7 @@ class Answer(Act):
         return may_record_answer(self.by) and self.by.pk != self.thing.account_id
 
     def is_possible(self) -> bool:
-        return self.thing.closing_since is not None
+        return awaits_record(self.thing)
 
     def seen(self) -> str:
         since = self.thing.closing_since
@@ -110,6 +118,99 @@ class RecordIssued(Answer):
         certificate = record_issued(self.thing.pk, form.cleaned_data["pem"], by=self.by, at=self.at)
         told = {"certificate": certificate}
         return Outcome(gettext("Recorded: %(certificate)s is issued. An open refund request of it has lapsed.") % told)
+
+
+class RecordRevoked(Answer):
+    slug = "record-revoked"
+    title = _("The authority has revoked the certificate")
+    button = _("Authority has revoked it…")
+    submit = _("Record as revoked")
+    consequence = _("The day of this record is the day of the revocation, by which a refund is judged.")
+    is_danger = True
+
+    def is_possible(self) -> bool:
+        return awaits_revocation(self.thing, at=self.at)
+
+    def seen(self) -> str:
+        since = self.thing.revocation_confirmed_at
+        return since.isoformat() if since else ""
+
+    def do(self, form: ActForm) -> Outcome:
+        certificate = record_revoked(self.thing.pk, by=self.by, at=self.at)
+        return Outcome(gettext("Recorded: %(certificate)s is revoked.") % {"certificate": certificate})
+
+
+class Validation(Act):
+    """A decision about an application for an OV or EV certificate."""
+
+    template = "admin/certificates/certificate/validate.html"
+    forbidden = (NotAllowed,)
+    refusals = (WrongState, NotProven)
+    thing: Certificate
+
+    def may(self) -> bool:
+        return may_validate(self.thing, self.by)
+
+    def is_possible(self) -> bool:
+        return undecided(self.thing) is not None
+
+    def seen(self) -> str:
+        """Which application the page shows: a corrected one is another order."""
+        enrollment = undecided(self.thing)
+        return enrollment.reference if enrollment else ""
+
+    def why_not(self) -> str:
+        told = {"certificate": self.thing, "state": self.thing.get_state_display()}
+        return (
+            gettext("Nothing was done: the application of %(certificate)s, “%(state)s”, is not to be decided.") % told
+        )
+
+    def explain(self, error: Exception, form: ActForm) -> Outcome | None:
+        if isinstance(error, NotProven):
+            form.add_error(None, gettext("The domains are not proven yet. Wait until they are, or refuse it."))
+            return None
+        self.thing = Certificate.objects.select_related("product").get(pk=self.thing.pk)
+        return super().explain(error, form)
+
+    def page(self) -> dict[str, Any]:
+        chip = certificate_chip(self.thing, self.at)
+        return {"chip": chip, "facts": application_facts(self.thing), "challenges": challenges_of(self.thing)}
+
+
+class ApproveApplication(Validation):
+    slug = "approve-application"
+    title = _("Approve the application")
+    button = _("Approve application…")
+    submit = _("Approve")
+
+    def do(self, form: ActForm) -> Outcome:
+        certificate = approve_application(self.thing.pk, by=self.by, at=self.at)
+        told = {"certificate": certificate}
+        return Outcome(gettext("Approved: the authority issues %(certificate)s next.") % told)
+
+
+class CauseForm(ActForm):
+    cause = long_text(
+        _("Cause"),
+        limit=LONGEST_CAUSE,
+        help_text=_("The customer reads it, corrects the application and hands it in again."),
+        missing=_("Say what is wrong and what to do about it."),
+    )
+
+
+class RefuseApplication(Validation):
+    slug = "refuse-application"
+    title = _("Refuse the application")
+    button = _("Refuse application…")
+    submit = _("Refuse")
+    is_danger = True
+    form_class = CauseForm
+
+    def do(self, form: ActForm) -> Outcome:
+        certificate = refuse_application(self.thing.pk, cause=form.cleaned_data["cause"], by=self.by, at=self.at)
+        return Outcome(
+            gettext("Refused: the customer of %(certificate)s reads the cause.") % {"certificate": certificate}
+        )
 
 
 def fault_of(handover: Handover, certificate: Certificate, at: datetime) -> str:

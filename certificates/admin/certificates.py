@@ -4,22 +4,39 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from certificates.admin.acts import RecordClosed, RecordIssued
-from certificates.admin.marks import certificate_chip
-from certificates.models import Certificate, SearchTerm
+from certificates.admin.acts import ApproveApplication, RecordClosed, RecordIssued, RecordRevoked, RefuseApplication
+from certificates.admin.marks import application_facts, certificate_chip
+from certificates.models import Certificate, Enrollment, Revocation, SearchTerm
 from certificates.services import may_record_answer
-from certificates.states import ShownState, shown_as
+from certificates.states import RUNNING, CertificateState, Level, RevocationState, ShownState, shown_as
 from core.desk.lists import ListFilter, accounts_named
 from core.desk.marks import EMPTY, Fact, facts, money_mark, mono, page_link, time_mark
-from core.desk.pages import Desk
+from core.desk.pages import Desk, Waiting
 from core.models import User
+
+# Proven and complete: staff can decide about these now.
+TO_VALIDATE = Q(
+    state=CertificateState.VALIDATING_APPLICATION,
+    product__level__in=[Level.OV, Level.EV],
+    validated_at=None,
+    proven_at__isnull=False,
+    closing_since=None,
+    hold="",
+    enrollments__state__in=sorted(RUNNING),
+)
+
+
+# An authority that the console does not speak with itself is to answer: staff record what it says.
+_NOT_ASKED = ~Exists(Enrollment.objects.filter(certificate=OuterRef("pk"), state__in=sorted(RUNNING | {"issued"})))
+_CONFIRMED = ~Exists(Revocation.objects.filter(certificate=OuterRef("pk"), state=RevocationState.REQUESTED))
+AWAITS_RECORD = (Q(closing_since__isnull=False) | Q(_CONFIRMED, state=CertificateState.REVOKING)) & Q(_NOT_ASKED)
 
 
 class StateFilter(ListFilter):
@@ -28,23 +45,49 @@ class StateFilter(ListFilter):
     title = _("state")
     parameter_name = "state"
     closing = "closing"
+    to_validate = "to_validate"
 
     def known(self) -> list[tuple[str, Any]]:
-        return [(self.closing, _("Waiting for the authority")), *ShownState.choices]
+        waiting = [(self.to_validate, _("To be validated by staff")), (self.closing, _("Waiting for the authority"))]
+        return [*waiting, *ShownState.choices]
 
     def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         if value == self.closing:
-            return queryset.filter(closing_since__isnull=False)
+            return queryset.filter(AWAITS_RECORD)
+        if value == self.to_validate:
+            return queryset.filter(TO_VALIDATE)
         return queryset.filter(shown_as(value, timezone.now()))
 
 
 class CertificateAdmin(Desk):
     page_template = "admin/certificates/certificate/page.html"
     page_select_related = ("account", "order", "product")
-    acts = (RecordClosed, RecordIssued)
+    acts = (ApproveApplication, RefuseApplication, RecordClosed, RecordIssued, RecordRevoked)
     act_words = {
         "application_closed": _("The authority closed the application"),
         "issued": _("The authority issued it"),
+        "reissued": _("The authority issued it anew"),
+        "application_submitted": _("The application was handed in"),
+        "application_cancelled": _("The application was cancelled"),
+        "application_approved": _("Staff approved the application"),
+        "application_refused": _("The application was refused"),
+        "application_accepted": _("The authority accepted the application"),
+        "domains_proven": _("The domains were proven"),
+        "revocation_requested": _("Revocation requested"),
+        "revocation_confirmed": _("The contact confirmed the revocation"),
+        "revocation_withdrawn": _("The revocation was withdrawn"),
+        "revocation_lapsed": _("The revocation was not confirmed in time"),
+        "revoked": _("The authority revoked it"),
+        "downloaded": _("Downloaded"),
+        "deleted": _("Deleted by the customer"),
+        "uploaded": _("Uploaded"),
+        "renewed": _("Renewed"),
+        "domains_not_proven": _("The domains were not proven in time"),
+        "issued_unwanted": _("The authority issued what nobody waited for any more"),
+        "reissue_ordered": _("Ordered anew at the authority"),
+        "reissue_refused": _("The authority refused to issue it anew"),
+        "revocation_link_sent": _("A link was sent to the contact again"),
+        "revocation_noticed": _("The authority was found to have revoked it"),
     }
 
     list_display = ("label", "who", "kind", "state_chip", "purchased", "expires", "held")
@@ -64,7 +107,7 @@ class CertificateAdmin(Desk):
 
     @admin.display(description=_("certificate"))
     def label(self, certificate: Certificate) -> Any:
-        return format_html('{}<div class="mono muted">{}</div>', certificate.name, certificate.instance_id)
+        return format_html('{}<div class="mono muted">{}</div>', certificate.shown_name, certificate.instance_id)
 
     @admin.display(description=_("account"))
     def who(self, certificate: Certificate) -> str:
@@ -93,9 +136,13 @@ class CertificateAdmin(Desk):
     def held(self, certificate: Certificate) -> Any:
         return mono(certificate.hold)
 
-    def waiting(self) -> Any:
-        awaited = Certificate.objects.filter(closing_since__isnull=False)
-        return _("Answers awaited of authorities"), awaited, f"?state={StateFilter.closing}"
+    def waiting(self) -> list[Waiting]:
+        undecided = Certificate.objects.filter(TO_VALIDATE)
+        awaited = Certificate.objects.filter(AWAITS_RECORD)
+        return [
+            Waiting(_("Applications to validate"), undecided, f"?state={StateFilter.to_validate}"),
+            Waiting(_("Answers awaited of authorities"), awaited, f"?state={StateFilter.closing}"),
+        ]
 
     # --- A certificate's page ----------------------------------------------------------------------
 
@@ -105,6 +152,8 @@ class CertificateAdmin(Desk):
             "chip": certificate_chip(thing, at),
             "facts": _facts(thing, by),
             "dates": _dates(thing, by),
+            "application": application_facts(thing),
+            "enrollments": list(thing.enrollments.order_by("id")),
             "x509": facts(thing, by, "serial", "fingerprint", "not_before", "not_after"),
             "money": _money(thing),
             "shares": [
@@ -128,7 +177,10 @@ def _facts(certificate: Certificate, by: User) -> list[Fact]:
 
 
 def _dates(certificate: Certificate, by: User) -> list[Fact]:
-    names = ("purchased_at", "submitted_at", "validated_at", "issued_at", "revocation_requested_at", "revoked_at")
+    names = (
+        *("purchased_at", "submitted_at", "proven_at", "validated_at", "issued_at"),
+        *("revocation_requested_at", "revocation_confirmed_at", "revoked_at"),
+    )
     return [*facts(certificate, by, *names), *facts(certificate, by, "service_ends_at", "expires_at")]
 
 

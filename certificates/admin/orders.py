@@ -1,4 +1,4 @@
-"""Orders with what was paid and bought, and the products, to read."""
+"""Orders with what was paid and bought, to read."""
 
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from certificates.admin.marks import certificate_chip
 from certificates.models import Certificate, Order, Share
-from certificates.states import Level
-from core.desk.lists import ListFilter, accounts_named
-from core.desk.marks import EMPTY, Fact, facts, money_mark, page_link, time_mark
+from core.desk.lists import accounts_named
+from core.desk.marks import Fact, facts, money_mark, page_link, time_mark
 from core.desk.pages import Desk
 from core.models import User
 
@@ -20,6 +19,10 @@ from core.models import User
 class OrderAdmin(Desk):
     page_template = "admin/certificates/order/page.html"
     page_select_related = ("account",)
+    # Customers buy; the trail speaks of it.
+    is_audited = True
+    act_words = {"bought": _("Bought")}
+
     list_display = ("number", "who", "paid", "listed", "voucher", "money")
     list_read_along = ("account",)
     ordering = ("-id",)
@@ -86,31 +89,3 @@ def _rows(certificates: list[Certificate], payments: list[Any], by: User, at: da
         }
         for each in certificates
     ]
-
-
-class LevelFilter(ListFilter):
-    title = _("validation level")
-    parameter_name = "level"
-
-    def known(self) -> list[tuple[str, Any]]:
-        return list(Level.choices)
-
-    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return queryset.filter(level=value)
-
-
-class ProductAdmin(Desk):
-    list_display = ("name", "level", "domain_type", "is_free")
-    list_filter = (LevelFilter,)
-    ordering = ("brand", "level", "domain_type", "free")
-
-    @admin.display(description=_("product"))
-    def name(self, product: Any) -> str:
-        return str(product)
-
-    @admin.display(description=_("free"), boolean=False)
-    def is_free(self, product: Any) -> str:
-        return gettext("Yes") if product.free else EMPTY
-
-    def page(self, thing: Any, *, by: User, at: datetime) -> dict[str, Any]:
-        return {"facts": facts(thing, by, "brand", "level", "domain_type", "free")}

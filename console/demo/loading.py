@@ -9,10 +9,12 @@ from django.core.management import call_command
 from django.db import connection, transaction
 
 from certificates.models import Certificate
+from certificates.services.uploading import store_upload
 from certificates.storing import store_orders
-from certificates.uploads import store_upload
 from console.demo.authority import DemoAuthority
+from console.demo.catalogue import give_means, offer_products
 from console.demo.days import Days
+from console.demo.enrolling import Enroller, ask_contacts, hand_in
 from console.demo.making import Maker, Purchase
 from console.demo.orders import customers_orders, neighbours_orders
 from console.demo.people import make_accounts
@@ -77,23 +79,28 @@ def _empty() -> None:
 
 
 def _fill(at: datetime) -> None:
-    days, authority = Days(at), DemoAuthority()
-    people, make = make_accounts(), Maker(days, authority)
-    certificates = _store([*customers_orders(make), *neighbours_orders(make)])
+    days, authority, enroller = Days(at), DemoAuthority(), Enroller()
+    people, make = make_accounts(), Maker(days, enroller)
+    certificates, running = _store([*customers_orders(make), *neighbours_orders(make)])
+    enroller.write_down()
+    hand_in(running, at=at)
+    ask_contacts(at=at)
+    offer_products()
+    give_means(people, at=days.ago(20, 11))
     _upload(people["customer"], days, authority)
     play(Stage(people, certificates, authority), days.ago)
 
 
-def _store(purchases: Sequence[Purchase]) -> dict[str, int]:
-    """Store the orders, oldest first, and return the keys of the labelled certificates."""
+def _store(purchases: Sequence[Purchase]) -> tuple[dict[str, int], list[int]]:
+    """Store the orders, oldest first; return the labelled certificates' keys, and those whose applications run here."""
     oldest_first = sorted(purchases, key=lambda purchase: purchase.order.paid_at)
     keys = store_orders([purchase.order for purchase in oldest_first])
-    labels = [label for purchase in oldest_first for label in purchase.labels]
-    return {label: key for label, key in zip(labels, keys, strict=True) if label}
+    stored = list(zip((item for purchase in oldest_first for item in purchase.items), keys, strict=True))
+    return {item.label: key for item, key in stored if item.label}, [key for item, key in stored if item.runs]
 
 
 def _upload(account: User, days: Days, authority: DemoAuthority) -> None:
     for names, uploaded, issued, valid in UPLOADS:
         issued_at = days.ago(issued, 15)
         handover = authority.issue(names, issued_at, until=issued_at + timedelta(days=valid))
-        store_upload(account, handover, at=days.ago(uploaded, 10))
+        store_upload(account, handover, name=names[0], at=days.ago(uploaded, 10))

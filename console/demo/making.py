@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from certificates.models import new_instance_id
 from certificates.orders import CertificateLine, OrderToStore, PaymentLine
 from certificates.states import CertificateState, DomainType, Level
-from console.demo.authority import DemoAuthority
+from certificates.x509 import Handover
 from console.demo.days import Days
+from console.demo.enrolling import Enroller
 from payments.money import split
 from payments.states import Channel
 
@@ -49,22 +51,24 @@ class Item:
     requested: int | None = None
     revoked: int | None = None
     failure: str = ""
+    # Its application was handed in here, and runs at the console's own authority.
+    runs: bool = False
 
 
 @dataclass(frozen=True)
 class Purchase:
-    """An order ready to be stored, and the labels of its certificates in their order."""
+    """An order ready to be stored, and what its certificates are in the demo, in their order."""
 
     order: OrderToStore
-    labels: tuple[str, ...]
+    items: tuple[Item, ...]
 
 
 class Maker:
     """Writes the orders of one loading."""
 
-    def __init__(self, days: Days, authority: DemoAuthority) -> None:
+    def __init__(self, days: Days, enroller: Enroller) -> None:
         self.days = days
-        self.authority = authority
+        self.enroller = enroller
         self._numbers = count(1)
 
     def order(
@@ -99,7 +103,7 @@ class Maker:
             payments=tuple(payments),
             certificates=tuple(self._line(item, at) for item in items),
         )
-        return Purchase(order, tuple(item.label for item in items))
+        return Purchase(order, items)
 
     def _reference(self, channel: Channel, number: str) -> str:
         """As each channel writes its own; the account balance gives none."""
@@ -111,8 +115,9 @@ class Maker:
         return written.get(channel, "")
 
     def _line(self, item: Item, paid_at: datetime) -> CertificateLine:
-        product, issued_at = item.product, self._at(item.issued, 15)
+        product, issued_at, instance_id = item.product, self._at(item.issued, 15), new_instance_id()
         return CertificateLine(
+            instance_id=instance_id,
             brand=product.brand,
             level=product.level,
             domain_type=product.domain_type,
@@ -125,9 +130,12 @@ class Maker:
             issued_at=issued_at,
             revocation_requested_at=self._at(item.requested, 11),
             revoked_at=self._at(item.revoked, 16),
-            handover=self.authority.issue(item.names, issued_at, until=issued_at + YEAR) if issued_at else None,
+            handover=self._issue(item, instance_id, issued_at) if issued_at else None,
             **self._failed(item),
         )
+
+    def _issue(self, item: Item, instance_id: str, at: datetime) -> Handover:
+        return self.enroller.issue(instance_id, item.product.level, tuple(item.names), at)
 
     def _failed(self, item: Item) -> dict[str, Any]:
         if not item.failure:

@@ -36,7 +36,7 @@ def customers_orders(make: Maker) -> Iterator[Purchase]:
 def _not_issued(make: Maker) -> Iterator[Purchase]:
     yield make.order("customer", 0, Item(DV), by=ALIPAY, paid_at=make.days.now - timedelta(minutes=40))
     yield make.order("customer", 1, Item(DV, ["shop.example.com", "www.shop.example.com"]))
-    yield make.order("customer", 3, Item(DV_WILDCARD, ["*.cdn.example.net"], submitted=2), by=CARD)
+    yield make.order("customer", 3, Item(DV_WILDCARD, ["*.cdn.example.net"], submitted=2, runs=True), by=CARD)
     yield make.order("customer", 30, Item(OV), voucher=20_000)
     yield make.order(
         "customer",
@@ -56,7 +56,8 @@ def _not_issued(make: Maker) -> Iterator[Purchase]:
         "m.example.net",
         "help.example.net",
     ]
-    yield make.order("customer", 12, Item(DV_MULTI, names, submitted=2), by=ALIPAY)
+    yield make.order("customer", 12, Item(DV_MULTI, names, submitted=2, runs=True), by=ALIPAY)
+    yield make.order("customer", 7, Item(OV, ["portal.example.com"], submitted=2, runs=True))
     yield make.order("customer", 8, Item(OV, ["pay.example.com"], submitted=6, validated=1))
     # 17 days are left: never 15 business days, and still 15 calendar days.
     yield make.order("customer", 348, Item(DV, ["old-shop.example.com"]))

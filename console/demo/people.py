@@ -14,10 +14,14 @@ MAY_LOOK = Q(content_type__app_label__in=["certificates", "payments", "refunds"]
 MAY_DECIDE = Q(content_type__app_label="refunds", codename="review_refund") | Q(
     content_type__app_label="certificates", codename="record_authority_answer"
 )
-MAY_RECORD_PAYOUTS = Q(content_type__app_label="payments", codename="record_payout")
+MAY_VALIDATE = Q(
+    content_type__app_label="certificates",
+    codename__in=["validate_application", "change_product", "add_product", "add_voucher"],
+)
+MAY_RECORD_PAYOUTS = Q(content_type__app_label="payments", codename__in=["record_payout", "credit_balance"])
 
 STAFF = {
-    "reviewer": MAY_LOOK | MAY_DECIDE,
+    "reviewer": MAY_LOOK | MAY_DECIDE | MAY_VALIDATE,
     "cashier": MAY_LOOK | MAY_RECORD_PAYOUTS,
     "clerk": MAY_LOOK,
 }

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from core import audit, jobs, mail
 from core.desk.lists import ListFilter, accounts_named
 from core.desk.marks import EMPTY, Fact, facts, mono, time_mark
-from core.desk.pages import Desk, staff_of
+from core.desk.pages import Desk, Waiting, staff_of
 from core.models import Job, Notice, User
 from core.templatetags.console_format import chip
 
@@ -68,9 +68,9 @@ class JobAdmin(Desk):
             sentence = gettext("None of these jobs was given up, so none is tried again.")
         self.message_user(request, sentence, messages.SUCCESS if count else messages.WARNING)
 
-    def waiting(self) -> Any:
+    def waiting(self) -> list[Waiting]:
         given_up = Job.objects.filter(state=Job.State.GIVEN_UP)
-        return _("Jobs that need a person"), given_up, f"?state={Job.State.GIVEN_UP}"
+        return [Waiting(_("Jobs that need a person"), given_up, f"?state={Job.State.GIVEN_UP}")]
 
     @admin.display(description=_("job"))
     def name(self, job: Job) -> Any:
@@ -156,7 +156,7 @@ class NoticeAdmin(Desk):
             "chip": notice_chip(thing),
             "facts": [
                 *facts(thing, by, "recipient"),
-                Fact(gettext("Address"), thing.recipient.email or EMPTY),
+                Fact(gettext("Address"), thing.address or thing.recipient.email or EMPTY),
                 *facts(thing, by, "template", "key", "message_id", "created_at", "sent_at"),
             ],
             "texts": [(gettext("Text"), text)],

@@ -24,7 +24,15 @@ def money(minor: int | None, currency: str) -> str:
 @register.filter
 def moment(at: datetime | None) -> str:
     """A moment in the reader's zone to the minute: "2026-11-23 17:00"; empty for None."""
-    return f"{timezone.localtime(at):%Y-%m-%d %H:%M}" if at else ""
+    return f"{_local(at):%Y-%m-%d %H:%M}" if at else ""
+
+
+def _local(at: datetime) -> datetime:
+    """In the reader's zone; as it is where that zone's calendar ends (9999-12-31, as some certificates end)."""
+    try:
+        return timezone.localtime(at)
+    except OverflowError:
+        return at
 
 
 @register.filter

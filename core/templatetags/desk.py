@@ -9,7 +9,7 @@ from django.template import Context
 from django.urls import reverse
 
 from core.desk.lists import count_shown
-from core.desk.pages import Desk
+from core.desk.pages import Desk, Waiting
 
 register = template.Library()
 
@@ -27,9 +27,9 @@ def waiting_cards(context: Context) -> list[Card]:
     request = context["request"]
     desks = [desk for desk in admin.site._registry.values() if isinstance(desk, Desk)]
     seen = [desk for desk in desks if desk.has_view_permission(request)]
-    return [_card(desk, *waiting) for desk in seen if (waiting := desk.waiting()) is not None]
+    return [_card(desk, waiting) for desk in seen for waiting in desk.waiting()]
 
 
-def _card(desk: Desk, label: Any, rows: Any, query: str) -> Card:
+def _card(desk: Desk, waiting: Waiting) -> Card:
     address = reverse(f"admin:{desk.opts.app_label}_{desk.opts.model_name}_changelist")
-    return Card(label, count_shown(rows), address + query)
+    return Card(waiting.label, count_shown(waiting.rows), address + waiting.query)

@@ -1,22 +1,30 @@
 """The books, to read: accounts, and the transfers between them."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.desk.lists import ListFilter
 from core.desk.marks import EMPTY, Fact, facts, money_mark, time_mark
-from core.desk.pages import Desk
+from core.desk.pages import Desk, staff_of
 from core.models import User
+from payments.admin.credits import credit_view
+from payments.balances import may_credit
 from payments.models import LedgerAccount, LedgerEntry
 from payments.states import Cause, Channel, LedgerKind
 
 SHOWN_ENTRIES = 50
+# As a balance's own text has it: its kind, its owner's number and its currency.
+_NAME_IN_TRAIL = re.compile(r"balance:([0-9]{1,18}):([A-Z]{3})")
 
 
 def account_name(account: LedgerAccount) -> str:
@@ -36,7 +44,7 @@ class EntryLine:
 
 def entry_lines(entries: QuerySet[LedgerEntry]) -> list[EntryLine]:
     """Transfers as lines, oldest first."""
-    read_along = entries.select_related("debit__owner", "credit__owner", "by", "payout")
+    read_along = entries.select_related("debit__owner", "credit__owner", "by", "payout", "payment")
     return [_line(entry) for entry in read_along.order_by("id")]
 
 
@@ -73,10 +81,10 @@ class KindFilter(ListFilter):
 
 
 class LedgerEntryAdmin(Desk):
-    page_select_related = ("debit__owner", "credit__owner", "payout", "by")
-    list_display = ("number", "when", "cause_name", "money", "from_account", "to_account", "paid_out", "recorder")
+    page_select_related = ("debit__owner", "credit__owner", "payout", "payment", "by")
+    list_display = ("number", "when", "cause_name", "money", "from_account", "to_account", "reference", "recorder")
     list_filter = (CauseFilter,)
-    list_read_along = ("debit__owner", "credit__owner", "payout", "by")
+    list_read_along = ("debit__owner", "credit__owner", "payout", "payment", "by")
     ordering = ("-id",)
     search_help_text = _("The reference of a refund, or the user name of a balance's owner.")
 
@@ -110,9 +118,9 @@ class LedgerEntryAdmin(Desk):
     def to_account(self, entry: LedgerEntry) -> str:
         return account_name(entry.credit)
 
-    @admin.display(description=_("payout"))
-    def paid_out(self, entry: LedgerEntry) -> str:
-        return str(entry.payout or "")
+    @admin.display(description=_("reference"))
+    def reference(self, entry: LedgerEntry) -> str:
+        return str(entry.payout or entry.payment or "")
 
     @admin.display(description=_("by"))
     def recorder(self, entry: LedgerEntry) -> Any:
@@ -127,22 +135,33 @@ class LedgerEntryAdmin(Desk):
                 Fact(gettext("Amount"), line.amount),
                 Fact(gettext("Debit"), line.debit),
                 Fact(gettext("Credit"), line.credit),
-                *facts(thing, by, "payout"),
+                *facts(thing, by, "payout", "payment"),
                 Fact(gettext("By"), thing.by or gettext("the console")),
             ],
         }
 
 
 class LedgerAccountAdmin(Desk):
+    is_audited = True
+    act_words = {"credited": _("Credited by staff")}
     page_template = "admin/payments/ledgeraccount/page.html"
     page_select_related = ("owner",)
     list_display = ("name", "currency", "kept")
     list_filter = (KindFilter,)
     list_read_along = ("owner",)
     ordering = ("id",)
-    search_help_text = _("The user name of a balance's owner.")
+    search_help_text = _("The user name of a balance's owner, or an account as the audit trail names it.")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(partial(credit_view, self))
+        return [path("credit/", view, name="payments_ledgeraccount_credit"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(request, {"may_credit": may_credit(staff_of(request)), **(extra_context or {})})
 
     def search(self, queryset: QuerySet[Any], needle: str) -> QuerySet[Any]:
+        if match := _NAME_IN_TRAIL.fullmatch(needle):
+            return queryset.filter(kind=LedgerKind.BALANCE, owner=int(match[1]), currency=match[2])
         return queryset.filter(owner__username=needle)
 
     @admin.display(description=_("account"))

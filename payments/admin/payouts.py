@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.desk.lists import ListFilter, accounts_named
 from core.desk.marks import Fact, facts, money_mark, mono, time_mark
-from core.desk.pages import Desk
+from core.desk.pages import Desk, Waiting
 from core.models import User
 from payments.admin.acts import RecordFailed, RecordPaid
 from payments.admin.ledger import entry_lines
@@ -112,8 +112,8 @@ class PayoutAdmin(Desk):
     def outside(self, payout: Payout) -> Any:
         return mono(payout.external_reference)
 
-    def waiting(self) -> Any:
-        return _("Payouts to record"), Payout.objects.filter(waiting_for_staff()), ""
+    def waiting(self) -> list[Waiting]:
+        return [Waiting(_("Payouts to record"), Payout.objects.filter(waiting_for_staff()))]
 
     # --- A payout's page ---------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from certificates.models import Certificate, SearchTerm
 from core.desk.lists import accounts_named
 from core.desk.marks import money_mark, time_mark
-from core.desk.pages import Desk, staff_of
+from core.desk.pages import Desk, Waiting, staff_of
 from core.models import User
 from refunds.admin.acts import Approve, Fail, Reject
 from refunds.admin.bulk import LIMIT, approve_each, lines_of, totals_of
@@ -97,8 +97,8 @@ class RefundRequestAdmin(Desk):
     def state_chip(self, request: RefundRequest) -> Any:
         return state_chip(request)
 
-    def waiting(self) -> Any:
-        return _("Requests under review"), RefundRequest.objects.filter(state=StateFilter.default), ""
+    def waiting(self) -> list[Waiting]:
+        return [Waiting(_("Requests under review"), RefundRequest.objects.filter(state=StateFilter.default))]
 
     # --- A request's page --------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ class StockCertificateAdmin(ModelAdmin):
     list_filter = ("state",)
     list_per_page = 20
     list_select_related = ("product",)
-    ordering = ("-purchased_at", "-id")
+    ordering = ("-listed_at", "-id")
 
 
 stock_site = AdminSite(name="stock")

@@ -9,5 +9,5 @@ from certificates.models import Certificate
 def bare(request: HttpRequest) -> HttpResponse:
     """The same 20 certificates as the Overview's first page, and nothing else."""
     certificates = Certificate.objects.filter(account=request.user, deleted_at=None).select_related("product")
-    newest = certificates.defer("pem").order_by("-purchased_at", "-id")[:20]
+    newest = certificates.defer("pem").order_by("-listed_at", "-id")[:20]
     return render(request, "bench/bare.html", {"certificates": newest})

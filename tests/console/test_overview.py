@@ -285,7 +285,7 @@ def test_a_place_behind_the_end_falls_back_to_the_beginning(as_customer: Client,
 def test_a_cursor_reads_what_it_writes() -> None:
     cursor = Cursor(NOON + timedelta(microseconds=7), 42)
     assert Filters.read({"after": str(cursor)}).cursor == cursor
-    assert Filters.read({"before": str(cursor)}).cursor == Cursor(cursor.purchased_at, 42, is_before=True)
+    assert Filters.read({"before": str(cursor)}).cursor == Cursor(cursor.listed_at, 42, is_before=True)
 
 
 def test_the_number_of_queries_does_not_grow(
@@ -323,14 +323,14 @@ def test_a_poll_gets_list_and_cards_once_something_changed(as_customer: Client, 
 
 def test_a_list_polls_only_while_something_in_it_is_in_motion(as_customer: Client, customer: User) -> None:
     wanted = factories.certificate(customer, bought=20 * DAY)
-    assert "every " not in text_of(as_customer)
+    assert 'hx-trigger="every 60s, ' in text_of(as_customer)
     factories.submit(wanted)
-    assert 'hx-trigger="every 15s, refundChanged from:body"' in text_of(as_customer)
+    assert 'hx-trigger="every 15s, refundChanged from:body, certificatesChanged from:body"' in text_of(as_customer)
 
 
 def test_a_list_polls_quickly_while_money_moves(as_customer: Client, customer: User) -> None:
     factories.submit(factories.certificate(customer))
-    assert 'hx-trigger="every 2s, refundChanged from:body"' in text_of(as_customer)
+    assert 'hx-trigger="every 2s, refundChanged from:body, certificatesChanged from:body"' in text_of(as_customer)
 
 
 def test_a_list_waiting_for_an_authority_polls(as_customer: Client, customer: User) -> None:
@@ -379,3 +379,78 @@ def test_a_refunded_certificate_says_that_the_money_is_back(as_customer: Client,
     assert "What you paid for this certificate has been given back." in text_of(as_customer)
     page = as_customer.get(f"/certificates/{wanted.instance_id}/").content.decode()
     assert "What you paid for this certificate has been given back." in page
+
+
+# --- What else a row offers ----------------------------------------------------------------------
+
+
+def actions_in(client: Client, certificate: Certificate) -> tuple[list[str], list[str]]:
+    """The actions in sight and those under More."""
+    [row] = [row for row in client.get("/").context["page"].rows if row.instance_id == certificate.instance_id]
+    return [link.label for link in row.first], [link.label for link in row.more]
+
+
+@pytest.mark.parametrize(
+    ("state", "in_sight", "more"),
+    [
+        (CertificateState.PENDING_APPLICATION, ["Apply for Certificate"], []),
+        (CertificateState.PENDING_VERIFICATION, ["Verify"], ["Cancel Application"]),
+        (CertificateState.VALIDATING_APPLICATION, ["Cancel Application"], []),
+        (CertificateState.VALIDATION_FAILED, ["Apply for Certificate"], []),
+    ],
+)
+def test_a_customer_may_do_what_the_state_of_the_application_allows(
+    as_customer: Client, customer: User, state: str, in_sight: list[str], more: list[str]
+) -> None:
+    certificate = factories.certificate(customer, state=state, submitted_at=NOON)
+    assert actions_in(as_customer, certificate) == (in_sight, more)
+
+
+def test_a_customer_may_do_what_an_issued_certificate_allows(as_customer: Client, customer: User) -> None:
+    fresh = factories.issued(customer)
+    near = factories.issued(customer, ago=355 * DAY, bought=355 * DAY)
+    gone = factories.issued(customer, ago=366 * DAY, bought=366 * DAY)
+    assert actions_in(as_customer, fresh) == (["Download"], ["Revoke"])
+    assert actions_in(as_customer, near) == (["Renewal Purchase"], ["Download", "Revoke"])
+    assert actions_in(as_customer, gone) == (["Download"], ["Delete"])
+
+
+def test_a_customer_may_delete_what_is_revoked_and_only_under_more(as_customer: Client, customer: User) -> None:
+    assert actions_in(as_customer, factories.revoked(customer)) == ([], ["Delete"])
+
+
+def test_a_customer_may_withdraw_a_revocation(as_customer: Client, customer: User) -> None:
+    revoking = factories.issued(customer, state=CertificateState.REVOKING, revocation_requested_at=NOON)
+    assert actions_in(as_customer, revoking) == (["Withdraw Request"], [])
+
+
+def test_a_customer_may_do_nothing_else_while_a_refund_is_under_way(as_customer: Client, customer: User) -> None:
+    certificate = factories.certificate(customer, bought=20 * DAY)
+    factories.submit(certificate)
+    assert actions_in(as_customer, certificate) == ([], [])
+
+
+def test_a_shorter_certificate_shows_the_end_of_the_service_apart_and_is_not_renewed(
+    as_customer: Client, customer: User
+) -> None:
+    product = ProductFactory(brand="Brand of ACME", authority="acme")
+    short = factories.issued(customer, ago=70 * DAY, bought=70 * DAY, not_after=NOON + 20 * DAY, product=product)
+    page = text_of(as_customer)
+    assert "Service ends 2027-09-14 12:00" in page
+    assert "2026-12-13 12:00" in page
+    assert actions_in(as_customer, short)[0] == ["Download"]
+
+
+def test_a_renewal_stands_below_the_certificate_that_it_renews(as_customer: Client, customer: User) -> None:
+    old = factories.issued(customer, ago=355 * DAY, bought=355 * DAY, domains=("old.example.com",))
+    factories.certificate(customer, bought=2 * DAY, domains=("newer.example.com",))
+    listed_at = old.listed_at - timedelta(microseconds=1)
+    factories.certificate(customer, domains=("old.example.com",), renewal_of=old, listed_at=listed_at)
+    assert names(customer) == ["newer.example.com", "old.example.com", "old.example.com"]
+    assert actions_in(as_customer, old) == (["Download"], ["Revoke"])
+    assert "Renewal of the certificate above" in text_of(as_customer)
+
+
+def test_a_name_beyond_ascii_is_shown_in_both_forms(as_customer: Client, customer: User) -> None:
+    factories.certificate(customer, domains=("xn--bcher-kva.example.com",))
+    assert text_of(as_customer).count("bücher.example.com (xn--bcher-kva.example.com)") >= 2

@@ -12,10 +12,10 @@ from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, models, transaction
 from django.db.models import QuerySet
 
-from certificates.models import Certificate
+from certificates.models import Certificate, Enrollment, Revocation
 from core import jobs
 from core.guards import guarded_models, guards_lifted, missing_guards, require_guards, restore_guards, triggers_of
-from core.models import AppendOnlyError, AppendOnlyModel, AuditEntry
+from core.models import AppendOnlyError, AppendOnlyModel, AuditEntry, User
 from core.states import StatefulModel
 from payments.models import LedgerEntry, Payout
 from refunds.models import Decision, RefundRequest
@@ -23,7 +23,7 @@ from tests import factories
 from tests.factories import NOON
 
 APPEND_ONLY = [AuditEntry, LedgerEntry, Decision]
-STATEFUL = [Certificate, Payout, RefundRequest]
+STATEFUL = [Certificate, Enrollment, Payout, RefundRequest, Revocation]
 
 
 def by_name(model: type[models.Model]) -> str:
@@ -40,6 +40,18 @@ def refunded(customer) -> RefundRequest:
     """A refund from end to end: every guarded table has a row."""
     request = factories.submit(factories.certificate(customer))
     jobs.run_due("worker", clock=lambda: NOON)
+    enrollment = Enrollment.objects.create(certificate=request.certificate, reference="cas-1", ordered_at=NOON)
+    enrollment.close()
+    enrollment.save()
+    revocation = Revocation.objects.create(
+        certificate=request.certificate,
+        state="confirmed",
+        reason="superseded",
+        requested_by=customer,
+        requested_at=NOON,
+    )
+    revocation.complete()
+    revocation.save()
     return RefundRequest.objects.get(pk=request.pk)
 
 
@@ -72,7 +84,7 @@ def test_the_database_has_exactly_the_triggers_of_the_guarded_models_after_all_m
     wanted = [trigger for model in guarded_models() for trigger in triggers_of(model, connection.vendor)]
     assert present == sorted((trigger.name, trigger.table) for trigger in wanted)
     # An append-only table has one more on PostgreSQL, against TRUNCATE.
-    assert len(present) == 15 + (3 if connection.vendor == "postgresql" else 0)
+    assert len(present) == 21 + (3 if connection.vendor == "postgresql" else 0)
 
 
 def test_console_does_not_start_on_a_database_that_lacks_one(db):
@@ -188,8 +200,8 @@ def one_in_each_state(row: models.Model) -> dict[str, int]:
 
 
 def copy(row: models.Model, state: str) -> int:
-    # A certificate of its own for each live request.
-    certificate = factories.certificate(row.account) if isinstance(row, RefundRequest) else None
+    # A certificate of its own for each live request, enrollment and revocation.
+    certificate = factories.certificate(User.objects.first()) if type(row) not in {Certificate, Payout} else None
     special = {
         Certificate: {"instance_id": f"cas-{state}", "order": None, "source": "uploaded"},
         Payout: {"key": uuid4(), "reference": f"RF-{state}"},
@@ -200,6 +212,8 @@ def copy(row: models.Model, state: str) -> int:
             "lapse_cause": "expired",
             "answer": "no",
         },
+        Enrollment: {"reference": f"cas-{state}", "certificate": certificate},
+        Revocation: {"certificate": certificate},
     }[type(row)]
     fields = {field.name: getattr(row, field.name) for field in row._meta.fields if not field.generated}
     twin = type(row)(**{**fields, **special, "id": None, "state": state})

@@ -46,7 +46,7 @@ def test_an_entry_has_its_date_cause_request_and_signed_amount(customer: User, a
     assert f'href="/refunds/{request.reference}/"' in page.content.decode()
 
 
-@pytest.mark.broken_books  # nothing takes money out of a balance yet
+@pytest.mark.broken_books  # one of its kind that no service makes
 def test_what_goes_out_has_a_minus(customer: User, as_customer: Client) -> None:
     request = refunded(customer)
     LedgerEntry.objects.create(

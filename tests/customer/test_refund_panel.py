@@ -7,8 +7,8 @@ import time_machine
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from certificates.models import Certificate
-from certificates.states import CertificateState, Level
+from certificates.models import Certificate, Revocation
+from certificates.states import CertificateState, Level, RevocationReason, RevocationState
 from core.clock import SERVICE_ZONE
 from core.models import User
 from refunds.models import RefundRequest
@@ -213,6 +213,14 @@ def test_a_confirmation_by_mail_is_told_of_where_there_is_one(
     assert ("by mail first" in reads(as_customer, factories.issued(customer, product=product))) is is_told
 
 
+def test_revoke_first_leads_to_revoke(customer: User, as_customer: Client) -> None:
+    certificate = factories.issued(customer)
+    page = opened(as_customer, certificate)
+    assert f'href="/certificates/{certificate.instance_id}/revoke/"' in page.content.decode()
+    assert "Press Revoke below." in words(page)
+    assert "where you bought" not in words(page)
+
+
 @pytest.mark.parametrize("build", [factories.issued, cases.revoking])
 def test_what_must_be_revoked_first_has_no_form(customer: User, as_customer: Client, build: cases.Build) -> None:
     page = opened(as_customer, build(customer))
@@ -232,6 +240,27 @@ def test_a_pending_revocation_says_what_is_awaited_since_when_and_until_when(
     assert "Last day that counts 2026-12-18" in text
     assert "Lost if it is completed later CNY 1,200.00" in text
     assert "may be later than" not in text
+
+
+def test_a_pending_revocation_leads_to_where_it_stands(customer: User, as_customer: Client) -> None:
+    certificate = cases.revoking(customer)
+    page = opened(as_customer, certificate)
+    assert f'href="/certificates/{certificate.instance_id}/revocation/"' in page.content.decode()
+
+
+def test_a_revocation_that_waits_for_its_contact_says_so(customer: User, as_customer: Client) -> None:
+    certificate = cases.revoking(customer, product=factories.ProductFactory(level=Level.OV))
+    Revocation.objects.create(
+        certificate=certificate,
+        state=RevocationState.REQUESTED,
+        reason=RevocationReason.SUPERSEDED,
+        requested_by=customer,
+        requested_at=factories.NOON,
+        contact_email="it@shop.example.com",
+    )
+    text = reads(as_customer, certificate)
+    assert "waits for it@shop.example.com to confirm it by mail" in text
+    assert "has not completed" not in text
 
 
 def test_a_pending_revocation_that_may_come_late_is_warned_of(customer: User, as_customer: Client) -> None:

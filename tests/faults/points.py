@@ -9,6 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from certificates.authority.embedded import EmbeddedAuthority
+from certificates.services import enrolling
 from core import jobs
 from payments import channels
 from payments import services as payments
@@ -97,9 +99,23 @@ FAULTS: dict[str, Callable[[], None]] = {
 }
 
 
+# Where it dies while it speaks with the console's own authority.
+AUTHORITY_FAULTS: dict[str, Callable[[], None]] = {
+    "after the order was handed in": after(EmbeddedAuthority, "hand_in"),
+    "before the authority is asked to issue": before(EmbeddedAuthority, "poll"),
+    "after the authority has issued": after(EmbeddedAuthority, "poll"),
+    "while the issue is stored, before the commit": after(enrolling, "hand_over"),
+}
+REVOCATION_FAULTS: dict[str, Callable[[], None]] = {
+    "before the authority is asked to revoke": before(EmbeddedAuthority, "revoke"),
+    "after the authority has revoked": after(EmbeddedAuthority, "revoke"),
+    "while the revocation is stored, before the commit": after(enrolling, "end_as_revoked"),
+}
+
+
 def arm() -> None:
     """Connect a channel to an outside that remembers, and set the fault or trouble that the environment names."""
     channels._CONNECTED[Channel.ALIPAY] = Bank(settings.OUTSIDE)
     fault = os.environ.get("FAULT")
     if fault:
-        {**FAULTS, **TROUBLE}[fault]()
+        {**FAULTS, **AUTHORITY_FAULTS, **REVOCATION_FAULTS, **TROUBLE}[fault]()

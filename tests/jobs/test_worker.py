@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import DataError, IntegrityError, OperationalError, ProgrammingError, connection
@@ -37,7 +38,7 @@ class Stopping:
 
 
 def money_and_mail():
-    money, mail = lanes()
+    money, mail, _ = lanes()
     money.clock = mail.clock = noon
     return money, mail
 
@@ -55,10 +56,38 @@ def test_money_lane_pays_and_leaves_the_mail_to_its_own(customer):
     assert not Job.objects.exclude(state=Job.State.DONE).exists()
 
 
+def test_authority_that_does_not_answer_keeps_no_money_waiting(customer, monkeypatch):
+    """What asks it was ordered first, and is left to a lane of its own."""
+    asked = []
+
+    def ask(payload, *, at):
+        asked.append(payload)
+
+    for handler in ("advance_enrollment", "look_for_proof"):
+        monkeypatch.setattr(f"certificates.services.{handler}", ask)
+    jobs.enqueue("advance_enrollment", key="one", payload={"enrollment": 1, "step": 1})
+    jobs.enqueue("look_for_proof", key="two", payload={"enrollment": 1, "look": 1})
+    request = factories.submit(factories.certificate(customer))
+    money, mail = money_and_mail()
+    assert [money.step(), money.step(), mail.step()] == [True, False, True]
+    assert RefundRequest.objects.get(pk=request.pk).state == "refunded"
+    assert asked == []
+    authorities = lanes()[2]
+    authorities.duties = ()
+    assert [authorities.step(), authorities.step(), authorities.step()] == [True, True, False]
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("kind", settings.JOB_HANDLERS)
+def test_job_of_each_kind_is_taken_by_exactly_one_lane(db, kind):
+    jobs.enqueue(kind, key="one", payload={})
+    assert sum(jobs.due(lane.takes).exists() for lane in lanes()) == 1
+
+
 def test_lanes_stop_together_and_share_what_they_know_of_the_database():
-    money, mail = lanes()
-    assert money.stopping is mail.stopping
-    assert money.outage is mail.outage
+    first, *others = lanes()
+    assert others
+    assert all(lane.stopping is first.stopping and lane.outage is first.outage for lane in others)
 
 
 def test_busy_lane_does_not_wait_and_an_idle_one_waits_briefly(db, done):
@@ -158,6 +187,26 @@ def test_request_that_cannot_be_lapsed_keeps_no_other_from_it(customer, monkeypa
     lapse(certificates[0].service_ends_at)
     states = [RefundRequest.objects.get(pk=request.pk).state for request in (poisoned, sound)]
     assert states == ["under_review", "lapsed"]
+
+
+def test_worker_orders_reissues_and_the_watch_for_revocations(customer, monkeypatch):
+    reissued, told = [], []
+    monkeypatch.setattr(worker, "reissue_due", lambda *, at: reissued.append(at))
+    monkeypatch.setattr(worker, "tell_of_proofs", lambda *, at: told.append(at))
+    authorities = lanes()[2]
+    authorities.clock = noon
+    authorities.step()
+    assert (reissued, told) == ([NOON], [NOON])
+    assert [each.payload["day"] for each in Job.objects.filter(kind="notice_revocations")] == ["2026-11-23"]
+    assert [duty.every for duty in authorities.duties] == [600, 3600]
+
+
+def test_worker_lapses_revocations_that_nobody_confirmed(db, monkeypatch):
+    lapsed = []
+    monkeypatch.setattr(worker, "lapse_revocations", lambda *, at: lapsed.append(at))
+    money, _ = money_and_mail()
+    money.step()
+    assert lapsed == [NOON]
 
 
 def test_worker_forgets_sessions_that_have_ended(db):

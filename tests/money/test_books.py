@@ -12,6 +12,7 @@ from django.db import connection, models, transaction
 from django.db.models import CheckConstraint, F, Model
 
 from certificates.models import Certificate, Order, Share
+from certificates.quotes import Basket
 from console.management.commands.check_ledger import offending
 from core import jobs
 from core.books import snapshot
@@ -24,11 +25,15 @@ from refunds.services import approve_refund, fail_refund
 from tests import factories
 from tests.factories import NOON
 from tests.jobs.test_outbox import in_parallel
+from tests.lifecycle.buying import DV_PRICE, buy, dv, put_on_balance
 
 
 @pytest.fixture
 def world(customer: User, reviewer: User, cashier: User) -> None:
-    """Refunds in every state of their money: paid by the worker, by hand, in parts, failed, given up, under way."""
+    """Refunds in every state of their money: paid by the worker, by hand, in parts, failed, given up, under way.
+
+    And a balance that staff credited and that was spent.
+    """
     factories.submit(factories.certificate(customer, payments={"balance": 120_000}))
     jobs.run_due("worker", clock=lambda: NOON)
     late = factories.certificate(customer, bought=timedelta(days=30), payments={"alipay": 70_000, "bank": 50_000})
@@ -45,6 +50,8 @@ def world(customer: User, reviewer: User, cashier: User) -> None:
     fail_refund(given_up.pk, reason="no way", by=cashier, at=NOON)
     factories.submit(factories.certificate(customer, payments={"balance": 900}))
     factories.certificate(customer, payments={}, voucher=500)
+    put_on_balance(customer, DV_PRICE)
+    buy(customer, Basket(dv().pk))
 
 
 @contextmanager
@@ -105,7 +112,7 @@ def run_command() -> tuple[int, str]:
 def test_books_in_order_are_counted(world):
     code, said = run_command()
     assert code == 0
-    assert said == "OK: 7 certificates, 6 refund requests, 7 payouts, 12 ledger entries\n"
+    assert said == "OK: 8 certificates, 6 refund requests, 7 payouts, 14 ledger entries\n"
 
 
 def test_empty_books_are_in_order(db):
@@ -132,6 +139,8 @@ PAID = {"payout__amount": 600, "cause": "payout_paid"}
 FAILED = {"payout__amount": 800, "cause": "payout_failed"}
 ORDERED = {"payout__amount": 700, "cause": "payout_ordered"}
 REFUNDED = {"amount": 600}
+CREDITED = {"cause": "balance_credited"}
+BOUGHT = {"cause": "order_paid"}
 
 DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
     "balance below zero": (
@@ -174,6 +183,91 @@ DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
         ),
         "payments_ledgerentry",
         "payout_paid stands on the wrong accounts",
+    ),
+    "entry of a payout and of a payment": (
+        lambda: change(LedgerEntry, PAID, payment=Payment.objects.get(amount=600)),
+        "payments_ledgerentry",
+        "belongs to a payout and to a payment",
+    ),
+    "credit from another account": (
+        lambda: change(LedgerEntry, CREDITED, debit=LedgerAccount.objects.get(kind="sales")),
+        "payments_ledgerentry",
+        "balance_credited stands on the wrong accounts",
+    ),
+    "credit to another account": (
+        lambda: change(LedgerEntry, CREDITED, credit=LedgerAccount.objects.get(kind="sales")),
+        "payments_ledgerentry",
+        "balance_credited stands on the wrong accounts",
+    ),
+    "credit of another amount": (
+        lambda: change(LedgerEntry, CREDITED, amount=1),
+        "payments_ledgeraccount",
+        "but its entries sum to",
+    ),
+    "credit in another currency": (
+        lambda: change(LedgerEntry, CREDITED, currency="USD"),
+        "payments_ledgerentry",
+        "mixes currencies",
+    ),
+    "credit for a payment": (
+        lambda: change(LedgerEntry, CREDITED, payment=Payment.objects.get(amount=600)),
+        "payments_ledgerentry",
+        "credits a balance, but belongs to a payment",
+    ),
+    "credit by nobody": (
+        lambda: change(LedgerEntry, CREDITED, by=None),
+        "payments_ledgerentry",
+        "credits a balance in nobody's name",
+    ),
+    "credit by who receives it": (
+        lambda: change(LedgerEntry, CREDITED, by=User.objects.get(username="customer")),
+        "payments_ledgerentry",
+        "was credited by who receives it",
+    ),
+    "credit that moves a payout": (
+        lambda: change(LedgerEntry, CREDITED, payout=Payout.objects.get(amount=600)),
+        "payments_ledgerentry",
+        "balance_credited stands on the wrong accounts",
+    ),
+    "purchase without a payment": (
+        lambda: change(LedgerEntry, BOUGHT, payment=None),
+        "payments_ledgerentry",
+        "pays an order, but belongs to no payment",
+    ),
+    "purchase of another amount": (
+        lambda: change(LedgerEntry, BOUGHT, amount=1),
+        "payments_ledgerentry",
+        "moves 1, but its payment is of 29800",
+    ),
+    "purchase in another currency": (
+        lambda: change(Payment, {"amount": DV_PRICE}, currency="USD"),
+        "payments_ledgerentry",
+        "mixes currencies",
+    ),
+    "purchase in the books of another currency": (
+        lambda: change(LedgerEntry, BOUGHT, currency="USD"),
+        "payments_ledgerentry",
+        "mixes currencies",
+    ),
+    "purchase paid by another channel": (
+        lambda: change(Payment, {"amount": DV_PRICE}, channel="card"),
+        "payments_ledgerentry",
+        "order_paid stands on the wrong accounts",
+    ),
+    "purchase from another's balance": (
+        lambda: change(Payment, {"amount": DV_PRICE}, account=factories.UserFactory()),
+        "payments_ledgerentry",
+        "order_paid stands on the wrong accounts",
+    ),
+    "purchase that went nowhere": (
+        lambda: change(LedgerEntry, BOUGHT, credit=LedgerAccount.objects.get(kind="deposits")),
+        "payments_ledgerentry",
+        "order_paid stands on the wrong accounts",
+    ),
+    "purchase paid twice": (
+        lambda: copy(LedgerEntry, BOUGHT),
+        "payments_ledgerentry",
+        "pays the same payment once more",
     ),
     "order booked twice": (
         lambda: copy(LedgerEntry, ORDERED),

@@ -3,6 +3,9 @@ import time_machine
 
 from core.models import User
 from tests import factories
+from tests.lifecycle.conftest import authority
+
+__all__ = ["authority"]
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +22,8 @@ def approver(db: None) -> User:
 @pytest.fixture
 def superuser(db: None) -> User:
     return factories.UserFactory(username="admin", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def validator(db: None) -> User:
+    return factories.staff("validator", "certificates.validate_application", "certificates.view_certificate")

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 
 from certificates.models import Certificate
-from certificates.states import CertificateState
+from certificates.states import CertificateState, Level
 from core.models import AuditEntry, User
 from payments.models import LedgerEntry, Payout
 from payments.services import record_failed
@@ -24,6 +24,7 @@ from refunds.models import Decision, RefundRequest
 from refunds.services import approve_refund
 from tests import factories
 from tests.factories import NOON
+from tests.lifecycle import engine
 
 PARTS = {"alipay": 70_000, "bank": 50_000}
 
@@ -67,6 +68,25 @@ def closing(account: User, by: User) -> Certificate:
         account, by, state=CertificateState.VALIDATING_APPLICATION, submitted_at=NOON - timedelta(days=1)
     )
     return request.certificate
+
+
+def to_validate(account: User, by: User) -> Certificate:
+    """An OV certificate whose application is handed in and whose domains are proven."""
+    certificate = engine.handed_in(account, level=Level.OV)
+    enrollment = engine.enrollment_of(certificate)
+    enrollment.hand_in()
+    engine.enrolling.prove(enrollment, engine.fresh(certificate), at=NOON)
+    return engine.fresh(certificate)
+
+
+def revoking(account: User, by: User) -> Certificate:
+    """An imported certificate whose revocation its contact has confirmed: no authority is asked by the console."""
+    return factories.issued(
+        account,
+        state=CertificateState.REVOKING,
+        revocation_requested_at=NOON - timedelta(days=1),
+        revocation_confirmed_at=NOON - timedelta(hours=1),
+    )
 
 
 def _other_cashier() -> User:
@@ -116,6 +136,7 @@ class Page:
 
 REVIEWER, CASHIER = "reviewer", "cashier"
 PAID = {"external_reference": "2026-1"}
+CAUSE = {"cause": "The register names another company."}
 ANSWER = {"answer": "The certificate is in use."}
 PAGES = [
     Page("approve", lambda who, by: under_review(who), REVIEWER, CASHIER, {"note": "checked"}, "approved"),
@@ -126,6 +147,9 @@ PAGES = [
     ),
     Page("record-failed", ordered, CASHIER, REVIEWER, {"reason": "closed"}, "record_failed", "reason"),
     Page("record-closed", closing, REVIEWER, CASHIER, {}, "application_closed"),
+    Page("record-revoked", revoking, REVIEWER, CASHIER, {}, "revoked"),
+    Page("approve-application", to_validate, "validator", REVIEWER, {}, "application_approved"),
+    Page("refuse-application", to_validate, "validator", REVIEWER, CAUSE, "application_refused", "cause"),
     Page("record-issued", closing, REVIEWER, CASHIER, {"pem": pem("shop.example.com")}, "issued", "pem"),
 ]
 
@@ -142,6 +166,6 @@ def everything() -> list[Any]:
     return [
         list(RefundRequest.objects.order_by("id").values_list("state", "answer", "ended_at")),
         list(Payout.objects.order_by("id").values_list("state", "external_reference", "failure")),
-        list(Certificate.objects.order_by("id").values_list("state", "hold", "closing_since", "pem")),
+        list(Certificate.objects.order_by("id").values_list("state", "hold", "closing_since", "pem", "validated_at")),
         [model.objects.count() for model in (Decision, AuditEntry, LogEntry, LedgerEntry)],
     ]

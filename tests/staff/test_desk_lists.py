@@ -20,7 +20,7 @@ from tests.staff.pages import address, list_of, ordered, under_review
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-WRITABLE = {"core.User", "auth.Group"}
+WRITABLE = {"core.User", "auth.Group", "certificates.Product", "certificates.Voucher"}
 READ_ONLY = [model for model in MODELS if model._meta.label not in WRITABLE]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 every_read_only_model = pytest.mark.parametrize("model", READ_ONLY, ids=lambda model: model._meta.label)
@@ -81,6 +81,7 @@ def test_desk_lists_what_it_should() -> None:
         "certificates.Certificate",
         "certificates.Order",
         "certificates.Product",
+        "certificates.Voucher",
         "core.AuditEntry",
         "core.Job",
         "core.Notice",

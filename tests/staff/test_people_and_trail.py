@@ -151,6 +151,7 @@ def test_first_page_says_how_much_waits_for_staff(as_admin: Client, customer: Us
     cards = {str(card.label): card.number for card in as_admin.get(reverse("admin:index")).context["cards"]}
     assert cards == {
         "Answers awaited of authorities": "0",
+        "Applications to validate": "0",
         "Jobs that need a person": "1",
         "Payouts to record": "2",
         "Requests under review": "1",
@@ -160,7 +161,7 @@ def test_first_page_says_how_much_waits_for_staff(as_admin: Client, customer: Us
 def test_first_page_tells_nobody_of_lists_that_they_may_not_see(reviewer: User, customer: User) -> None:
     under_review(customer)
     cards = [str(card.label) for card in signed_in(reviewer).get(reverse("admin:index")).context["cards"]]
-    assert cards == ["Answers awaited of authorities", "Requests under review"]
+    assert cards == ["Applications to validate", "Answers awaited of authorities", "Requests under review"]
 
 
 # --- The trail ---------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
+"""Certificates, the names they are for, and what finds them."""
+
 import secrets
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -7,17 +10,11 @@ from django.db.models import Case, CheckConstraint, F, Q, UniqueConstraint, When
 from django.utils.translation import gettext_lazy as _
 from django_fsm import transition
 
-from certificates.states import (
-    APPLICATION_RUNNING,
-    CERTIFICATE_EDGES,
-    FIRST_STATES,
-    CertificateState,
-    DomainType,
-    Level,
-    Source,
-)
+from certificates.names import shown
+from certificates.states import APPLICATION_RUNNING, CERTIFICATE_EDGES, FIRST_STATES, CertificateState, Source
 from core.states import StateField, StatefulModel, arrows, known_states
-from payments.models import Payment
+
+_S = CertificateState
 
 INSTANCE_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -28,65 +25,9 @@ def new_instance_id() -> str:
     return f"cas-{settings.INSTANCE_REGION}-{tail}"
 
 
-class Product(models.Model):
-    """What can be bought. The free DV product is one of its own."""
-
-    brand = models.CharField(_("brand"), max_length=50)
-    level = models.CharField(_("validation level"), max_length=2, choices=Level)
-    domain_type = models.CharField(_("domain type"), max_length=10, choices=DomainType)
-    free = models.BooleanField(_("free"), default=False)
-
-    class Meta:
-        verbose_name = _("product")
-        verbose_name_plural = _("products")
-        constraints = [
-            UniqueConstraint(fields=["brand", "level", "domain_type", "free"], name="one_product"),
-            CheckConstraint(condition=Q(level__in=Level.values), name="product_level_known"),
-            CheckConstraint(condition=Q(domain_type__in=DomainType.values), name="product_type_known"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.brand} {self.level} {self.get_domain_type_display()}"
-
-
-class Order(models.Model):
-    """One purchase of 1 to 10 certificates. Amounts are minor units of `currency`; its policy stays with it."""
-
-    number = models.CharField(_("order number"), max_length=64, unique=True)
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("account"))
-    paid_at = models.DateTimeField(_("paid"))
-    currency = models.CharField(_("currency"), max_length=3)
-    list_amount = models.BigIntegerField(_("list price"))
-    voucher_amount = models.BigIntegerField(_("voucher"), default=0)
-    paid_amount = models.BigIntegerField(_("paid"))
-    policy = models.CharField(_("refund policy"), max_length=30, default="intl-2021")
-
-    class Meta:
-        verbose_name = _("order")
-        verbose_name_plural = _("orders")
-        constraints = [
-            CheckConstraint(
-                condition=Q(list_amount__gte=0, voucher_amount__gte=0, paid_amount__gte=0),
-                name="order_amounts_not_negative",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.number
-
-
-class OrderPayment(models.Model):
-    """A payment belongs to one order. Stands here, since `payments` does not know what was paid for."""
-
-    order = models.ForeignKey(Order, models.PROTECT, related_name="order_payments", verbose_name=_("order"))
-    payment = models.OneToOneField(Payment, models.PROTECT, related_name="+", verbose_name=_("payment"))
-
-    class Meta:
-        verbose_name = _("payment of an order")
-        verbose_name_plural = _("payments of orders")
-
-    def __str__(self) -> str:
-        return str(self.payment)
+def place_in_list(purchased_at: datetime, position: int) -> datetime:
+    """Where a certificate stands in its account's list; the room between an order's is for renewals."""
+    return purchased_at + timedelta(microseconds=10 * position)
 
 
 class CertificateQuerySet(models.QuerySet):
@@ -114,13 +55,25 @@ class Certificate(StatefulModel):
     instance_id = models.CharField(_("instance ID"), max_length=40, unique=True, default=new_instance_id)
     account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("account"))
     order = models.ForeignKey(
-        Order, models.PROTECT, null=True, blank=True, related_name="certificates", verbose_name=_("order")
+        "certificates.Order",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="certificates",
+        verbose_name=_("order"),
     )
     position = models.PositiveSmallIntegerField(_("position in its order"), default=1)
     product = models.ForeignKey(
-        Product, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("product")
+        "certificates.Product", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("product")
     )
     name = models.CharField(_("name"), max_length=253)
+    # How many names were bought; null where nobody recorded it, and the product's type alone decides.
+    names_bought = models.PositiveSmallIntegerField(_("names bought"), null=True, blank=True)
+    renewal_of = models.OneToOneField(
+        "self", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("renewal of")
+    )
+    # Its place in the list: by purchase, a renewal just below the one that it renews.
+    listed_at = models.DateTimeField(_("place in the list"), editable=False)
     source = models.CharField(_("source"), max_length=10, choices=Source, default=Source.PURCHASED)
     state = StateField(_("state"), choices=CertificateState, default=CertificateState.PENDING_APPLICATION)
     failure_cause = models.CharField(_("cause of failure"), max_length=500, blank=True)
@@ -138,6 +91,12 @@ class Certificate(StatefulModel):
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
     # A closing asked of the authority and not answered yet: until then it may still issue.
     closing_since = models.DateTimeField(_("closing since"), null=True, blank=True)
+    # The names are proven to be the account's: by its records, for an authority that is ours, or to the authority.
+    proven_at = models.DateTimeField(_("domains proven"), null=True, blank=True)
+    # Confirmed by mail, or needing no confirmation: from here on the authority is asked.
+    revocation_confirmed_at = models.DateTimeField(_("revocation confirmed"), null=True, blank=True)
+    # Its authority was asked and gave no answer; null again with the first answer.
+    authority_silent_since = models.DateTimeField(_("authority silent since"), null=True, blank=True)
     deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True)
 
     not_before = models.DateTimeField(_("valid from"), null=True, blank=True)
@@ -159,7 +118,10 @@ class Certificate(StatefulModel):
     class Meta:
         verbose_name = _("certificate")
         verbose_name_plural = _("certificates")
-        permissions = [("record_authority_answer", _("Can record what an authority answered"))]
+        permissions = [
+            ("record_authority_answer", _("Can record what an authority answered")),
+            ("validate_application", _("Can approve or refuse applications")),
+        ]
         constraints = [
             known_states(CertificateState, "certificate_state_known"),
             UniqueConstraint(fields=["order", "position"], name="one_certificate_per_position"),
@@ -176,37 +138,71 @@ class Certificate(StatefulModel):
         ]
         indexes = [
             models.Index(
-                fields=["account", "-purchased_at", "-id"], name="certificates_newest", condition=Q(deleted_at=None)
+                fields=["account", "-listed_at", "-id"], name="certificates_newest", condition=Q(deleted_at=None)
             ),
             models.Index(
                 fields=["account", "state", "expires_at"], name="certificates_by_state", condition=Q(deleted_at=None)
             ),
             models.Index(
-                fields=["account", "state", "-purchased_at", "-id"],
+                fields=["account", "state", "-listed_at", "-id"],
                 name="certificates_state_newest",
                 condition=Q(deleted_at=None),
             ),
-            models.Index(fields=["account", "-purchased_at", "-id"], name="certificates_held", condition=~Q(hold="")),
+            models.Index(fields=["account", "-listed_at", "-id"], name="certificates_held", condition=~Q(hold="")),
             models.Index(fields=["expires_at"], name="certificates_held_by_end", condition=~Q(hold="")),
             models.Index(fields=["id"], name="certificates_closing", condition=Q(closing_since__isnull=False)),
+            models.Index(fields=["state", "not_after"], name="certificates_by_own_end", condition=Q(deleted_at=None)),
         ]
 
     def __str__(self) -> str:
         return self.instance_id
 
     @property
-    def is_issued(self) -> bool:
-        return self.issued_at is not None
+    def shown_name(self) -> str:
+        """Its name for people, an IDN in both forms."""
+        return shown(self.name)
 
-    @transition("state", source=sorted(APPLICATION_RUNNING), target=CertificateState.PENDING_APPLICATION)
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.listed_at = self.listed_at or place_in_list(self.purchased_at, self.position)
+        super().save(*args, **kwargs)
+
+    @transition("state", source=[_S.PENDING_APPLICATION, _S.VALIDATION_FAILED], target=_S.PENDING_VERIFICATION)
+    def submit_for_verification(self) -> None:
+        """A DV application is handed in: its domains are to be proven first."""
+
+    @transition("state", source=[_S.PENDING_APPLICATION, _S.VALIDATION_FAILED], target=_S.VALIDATING_APPLICATION)
+    def submit_for_validation(self) -> None:
+        """An OV or EV application is handed in: staff check it."""
+
+    @transition("state", source=_S.PENDING_VERIFICATION, target=_S.VALIDATING_APPLICATION)
+    def verify(self) -> None:
+        """The domains are proven; the authority may look."""
+
+    @transition("state", source=sorted(APPLICATION_RUNNING), target=_S.VALIDATION_FAILED)
+    def fail_validation(self) -> None:
+        """Refused with a cause, or not proven in time."""
+
+    @transition("state", source=sorted(APPLICATION_RUNNING), target=_S.PENDING_APPLICATION)
     def cancel_application(self) -> None:
         """The authority holds nothing any more; what was typed stays as a draft."""
 
-    @transition("state", source=CertificateState.VALIDATING_APPLICATION, target=CertificateState.ISSUED)
+    @transition("state", source=_S.VALIDATING_APPLICATION, target=_S.ISSUED)
     def issue(self) -> None:
         """The authority has handed the certificate over."""
 
-    @transition("state", source=arrows(CERTIFICATE_EDGES, CertificateState.REFUNDED), target=CertificateState.REFUNDED)
+    @transition("state", source=_S.ISSUED, target=_S.REVOKING)
+    def request_revocation(self) -> None:
+        """Asked for; not done yet."""
+
+    @transition("state", source=_S.REVOKING, target=_S.ISSUED)
+    def withdraw_revocation(self) -> None:
+        """Taken back, or its link expired, before the authority was asked."""
+
+    @transition("state", source=arrows(CERTIFICATE_EDGES, _S.REVOKED), target=_S.REVOKED)
+    def revoke(self) -> None:
+        """The authority has revoked it."""
+
+    @transition("state", source=arrows(CERTIFICATE_EDGES, _S.REFUNDED), target=_S.REFUNDED)
     def refund(self) -> None:
         """Its money is back."""
 
@@ -253,39 +249,3 @@ class SearchTerm(models.Model):
 
     def __str__(self) -> str:
         return self.text
-
-
-class Share(models.Model):
-    """What of one payment paid for one certificate, minor units; fixed when the order is stored."""
-
-    certificate = models.ForeignKey(Certificate, models.PROTECT, related_name="shares", verbose_name=_("certificate"))
-    payment = models.ForeignKey(Payment, models.PROTECT, related_name="+", verbose_name=_("payment"))
-    amount = models.BigIntegerField(_("amount"))
-
-    class Meta:
-        verbose_name = _("share")
-        verbose_name_plural = _("shares")
-        ordering = ["payment_id"]
-        constraints = [
-            UniqueConstraint(fields=["certificate", "payment"], name="one_share"),
-            CheckConstraint(condition=Q(amount__gte=0), name="share_not_negative"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.certificate_id}/{self.payment_id}"
-
-
-class ImportedRow(models.Model):
-    """The row a certificate was imported from, as it was read: the same again changes nothing, another is refused."""
-
-    certificate = models.OneToOneField(
-        Certificate, models.CASCADE, primary_key=True, related_name="+", verbose_name=_("certificate")
-    )
-    row = models.JSONField(_("row"))
-
-    class Meta:
-        verbose_name = _("imported row")
-        verbose_name_plural = _("imported rows")
-
-    def __str__(self) -> str:
-        return str(self.certificate)

@@ -1,0 +1,21 @@
+"""Every change of certificates. Nobody else writes them; the import stores new ones in bulk."""
+
+from certificates.services.answers import may_record_answer, record_closed, record_issued, record_revoked
+from certificates.services.enrolling import advance_enrollment
+from certificates.services.holding import hold, refund, release
+from certificates.services.locking import lock, lock_for_owner
+from certificates.services.verifying import look_for_proof
+
+__all__ = [
+    "advance_enrollment",
+    "hold",
+    "lock",
+    "lock_for_owner",
+    "look_for_proof",
+    "may_record_answer",
+    "record_closed",
+    "record_issued",
+    "record_revoked",
+    "refund",
+    "release",
+]

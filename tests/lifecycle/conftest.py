@@ -1,0 +1,12 @@
+import pytest
+
+from certificates.services import enrolling
+from tests.lifecycle.engine import FakeAuthority
+
+
+@pytest.fixture
+def authority(monkeypatch: pytest.MonkeyPatch) -> FakeAuthority:
+    """The authority that every product's certificates come from in this test."""
+    fake = FakeAuthority()
+    monkeypatch.setattr(enrolling, "authority_of", lambda _name: fake)
+    return fake
