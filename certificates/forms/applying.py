@@ -1,7 +1,6 @@
 """Apply for Certificate as a form: what is typed is checked here, field by field; states and times by the service."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +18,7 @@ from certificates.models import Certificate
 from certificates.names import UnfitNames, names_of
 from certificates.services.applications import Submission, draft_of
 from certificates.states import AuthorityName, DomainType, KeyType, Verification
-from core.forms import PanelForm
+from core.forms import PanelForm, has_invisible
 
 LONGEST_DOMAINS = 30_000
 # What X.520 gives a company's name and a city, in octets: more does not fit into a certificate.
@@ -28,9 +27,6 @@ MOST_COMPANY_OCTETS, MOST_CITY_OCTETS = 64, 128
 # CLDR's territories beside those of ISO 3166.
 _NO_COUNTRIES = frozenset(["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"])
 _PHONE = re.compile(r"\+?[0-9 ()./-]+(?: ?(?:x|ext\.?) ?[0-9]+)?", re.ASCII | re.I)
-# Controls, halves of characters, separators of lines, and what turns the direction of a text.
-_INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 COMPANY_FIELDS = ("company_name", "company_number", "company_country", "company_city", "company_address")
 CONTACT_FIELDS = ("contact_name", "contact_email", "contact_phone")
@@ -44,7 +40,7 @@ DOMAINS_HINTS = {
 
 def check_plain(text: str) -> None:
     """Refuse what nobody can see and no certificate, mail or list may hold."""
-    if any(unicodedata.category(each) in _INVISIBLE or each in _TURNING for each in text):
+    if has_invisible(text):
         raise ValidationError(_("This holds invisible characters. Type it anew instead of pasting it."))
 
 

@@ -1,7 +1,6 @@
 """The form of Upload Certificate: what is pasted or given as files, and what is wrong with it."""
 
 import re
-import unicodedata
 from typing import Any
 
 from cryptography import x509
@@ -14,7 +13,7 @@ from certificates.chains import BrokenChain, check_chain, load_chain
 from certificates.csr import holds_private_key
 from certificates.private_keys import LONGEST_KEY, UnusableKey, check_key
 from certificates.x509 import Handover, NeverValid, UnreadableCertificate, Unstorable, read_certificate
-from core.forms import PanelForm
+from core.forms import PanelForm, has_invisible
 
 LONGEST_NAME = 100
 # Of all that is sent, pasted and in files; a chain of ten large certificates takes 30 KiB.
@@ -22,9 +21,6 @@ MOST_BYTES = 256 * 1024
 # As many as an authority puts into one certificate; each makes several terms to search for.
 MOST_NAMES = 250
 
-# Controls, halves of characters, and what turns the direction of the text around it.
-_INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _HIDDEN = gettext_lazy("The name holds characters that cannot be seen. Type it anew.")
 _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 _AREA = {"class": "mono", "spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"}
@@ -86,7 +82,7 @@ class UploadForm(PanelForm):
         name = str(self.cleaned_data["name"])
         if holds_private_key(name):
             raise forms.ValidationError(_("This was a private key, not a name. It was not kept."))
-        if any(unicodedata.category(each) in _INVISIBLE or each in _TURNING for each in name):
+        if has_invisible(name):
             raise forms.ValidationError(_HIDDEN)
         if len(name) > LONGEST_NAME:
             words = _("The name has %(length)d characters; at most %(most)d fit.")

@@ -192,7 +192,7 @@ def _is_in_use(certificate: Certificate) -> bool:
 
 
 def _step_of_running(enrollment: Enrollment, certificate: Certificate) -> str | None:
-    if not _is_wanted(enrollment, certificate):
+    if not is_wanted(enrollment, certificate):
         return CLOSE
     if enrollment.state == EnrollmentState.ORDERED:
         return HAND_IN
@@ -201,7 +201,8 @@ def _step_of_running(enrollment: Enrollment, certificate: Certificate) -> str | 
     return MAKE_READY if _may_be_issued(enrollment, certificate) else None
 
 
-def _is_wanted(enrollment: Enrollment, certificate: Certificate) -> bool:
+def is_wanted(enrollment: Enrollment, certificate: Certificate) -> bool:
+    """Whether anybody still waits for what the authority would issue for a running order."""
     if certificate.closing_since or certificate.deleted_at:
         return False
     if enrollment.is_reissue:

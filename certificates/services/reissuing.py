@@ -6,8 +6,9 @@ moved on by the engine, once the new one is there.
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from certificates.models import Application, Certificate, Enrollment
@@ -16,6 +17,7 @@ from certificates.services.locking import lock
 from certificates.states import NEAR_EXPIRATION, RUNNING, AuthorityName, CertificateState, EnrollmentState
 from core import audit
 from core.mail import notify
+from core.one_by_one import one_by_one
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ def reissue_due(*, at: datetime, limit: int = 200) -> int:
     One that cannot be ordered is logged and keeps no other from it.
     """
     certificate_ids = list(_due(at).order_by("not_after").values_list("id", flat=True)[:limit])
-    return sum(_try_to_reissue(certificate_id, at=at) for certificate_id in certificate_ids)
+    failed = "certificate %d could not be re-issued"
+    return one_by_one(partial(_reissue, at=at), certificate_ids, logger=logger, failed=failed)
 
 
 def _due(at: datetime) -> QuerySet[Certificate]:
@@ -47,16 +50,6 @@ def _due(at: datetime) -> QuerySet[Certificate]:
         # After its own end too: the year bought goes on.
         service_ends_at__gt=F("not_after"),
     ).filter(service_ends_at__gt=at)
-
-
-def _try_to_reissue(certificate_id: int, *, at: datetime) -> bool:
-    try:
-        return _reissue(certificate_id, at=at)
-    except (InterfaceError, OperationalError):  # the database is away: no other can be ordered either
-        raise
-    except Exception:
-        logger.exception("certificate %d could not be re-issued", certificate_id)
-        return False
 
 
 @transaction.atomic

@@ -6,9 +6,10 @@ speaks with no authority, as for an imported certificate, staff record what it a
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Sum
 
 from certificates.exceptions import (
@@ -28,6 +29,7 @@ from certificates.services.locking import lock, lock_for_owner
 from certificates.states import CertificateState, RevocationState, Source
 from core import audit
 from core.models import Notice, User
+from core.one_by_one import one_by_one
 
 logger = logging.getLogger(__name__)
 
@@ -233,17 +235,8 @@ def lapse_revocations(*, at: datetime, limit: int = 500) -> int:
     One that cannot be ended is logged and keeps no other from it.
     """
     due = Revocation.objects.filter(state=_R.REQUESTED, link_expires_at__lte=at).order_by("id")
-    return sum(_try_to_lapse(revocation_id, at=at) for revocation_id in list(due.values_list("id", flat=True)[:limit]))
-
-
-def _try_to_lapse(revocation_id: int, *, at: datetime) -> bool:
-    try:
-        return _lapse(revocation_id, at=at)
-    except (InterfaceError, OperationalError):  # the database is away: no other can be ended either
-        raise
-    except Exception:
-        logger.exception("revocation %d could not be ended", revocation_id)
-        return False
+    ids = list(due.values_list("id", flat=True)[:limit])
+    return one_by_one(partial(_lapse, at=at), ids, logger=logger, failed="revocation %d could not be ended")
 
 
 @transaction.atomic

@@ -19,9 +19,9 @@ from certificates.authority.base import proofs_of
 from certificates.exceptions import WrongState
 from certificates.models import Certificate, Enrollment
 from certificates.names import shown
-from certificates.services.enrolling import prove, refuse_running, running_enrollment
+from certificates.services.enrolling import is_wanted, prove, refuse_running, running_enrollment
 from certificates.services.locking import lock, lock_for_owner
-from certificates.states import APPLICATION_RUNNING, CertificateState, EnrollmentState
+from certificates.states import EnrollmentState
 from certificates.verification import Finding, look
 from core import audit, jobs
 from core.models import Job, User
@@ -107,11 +107,8 @@ def _prove_for_owner(certificate_id: int, enrollment_id: int, *, by: User, at: d
 
 
 def _is_wanted(enrollment: Enrollment, certificate: Certificate) -> bool:
-    if certificate.closing_since or certificate.hold:
-        return False
-    if enrollment.is_reissue:
-        return certificate.state == CertificateState.ISSUED
-    return certificate.state in APPLICATION_RUNNING
+    """Whether its names are to be proven now: a refund that is under way keeps that waiting."""
+    return not certificate.hold and is_wanted(enrollment, certificate)
 
 
 # --- The worker --------------------------------------------------------------------------------

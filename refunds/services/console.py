@@ -5,12 +5,14 @@ The last three functions are hooks of the floors below; `console.settings` names
 
 import logging
 from datetime import datetime
+from functools import partial
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from certificates import services as certificates
 from certificates.models import Certificate
+from core.one_by_one import one_by_one
 from payments.models import Payout
 from payments.states import PayoutState
 from refunds.exceptions import RequestMoved
@@ -33,17 +35,8 @@ def lapse_overdue(*, at: datetime, limit: int = 500) -> int:
     expired = Q(certificate__expires_at__lte=at)
     issued = Q(certificate__issued_at__lte=at, rule__in=UNISSUED_RULES)
     due = RefundRequest.objects.filter(expired | issued, state__in=sorted(UNDECIDED)).order_by("id")
-    return sum(_try_to_lapse(request_id, at=at) for request_id in list(due.values_list("id", flat=True)[:limit]))
-
-
-def _try_to_lapse(request_id: int, *, at: datetime) -> bool:
-    try:
-        return _lapse(request_id, at=at)
-    except (InterfaceError, OperationalError):  # the database is away: no other can be lapsed either
-        raise
-    except Exception:
-        logger.exception("refund request %d could not be lapsed", request_id)
-        return False
+    ids = list(due.values_list("id", flat=True)[:limit])
+    return one_by_one(partial(_lapse, at=at), ids, logger=logger, failed="refund request %d could not be lapsed")
 
 
 @transaction.atomic
