@@ -14,7 +14,7 @@ DEV_ENV := @$(HAVE_PYTHON); exec $(PYTHON) -m console.start.environment requirem
 LOCK := $(IN_VENV) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links
 
-.PHONY: help run demo-reset test lint format bench races faults shots lock
+.PHONY: help run demo-reset test lint format bench races faults soak shots lock
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -40,7 +40,7 @@ format: ## put code into its form
 	$(DEV_ENV)
 	@$(IN_VENV) -m ruff check --quiet --fix . ; $(IN_VENV) -m ruff format .
 
-bench: ## measure the Overview against a bare page and the stock admin, a line a figure
+bench: ## measure pages against others, approvals and payouts a second; a line a figure
 	$(DEV_ENV)
 	@exec $(IN_VENV) -m tests.bench
 
@@ -52,12 +52,17 @@ shots: ## photograph every page into var/screenshots
 	$(DEV_ENV)
 	@exec $(IN_VENV) .ci/gate.py --shots
 
-faults: ## kill workers at every point; a sample of it stands in the gate
+faults: ## kill workers at every point, take their database away; a sample of it stands in the gate
 	$(DEV_ENV)
 	@exec $(IN_VENV) .ci/gate.py --long tests/faults
+
+soak: ## 4 workers and 500 payouts through channels of which three answers in ten go wrong
+	$(DEV_ENV)
+	@exec $(IN_VENV) .ci/gate.py --long tests/soak
 
 lock: ## compile the pins of pyproject.toml anew
 	$(DEV_ENV)
 	@$(IN_VENV) -m pip install -qq --disable-pip-version-check uv
 	@$(LOCK) $(UPGRADE) --output-file requirements.txt
-	@$(LOCK) $(UPGRADE) --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	@$(LOCK) $(UPGRADE) --group dev --constraint requirements.txt --output-file requirements-dev.txt \
+		--no-binary python-alipay-sdk --emit-build-options

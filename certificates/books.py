@@ -9,7 +9,7 @@ from certificates.models import CaOrder, Certificate, Enrollment, Order, OrderPa
 from certificates.states import APPLICATION_RUNNING, RUNNING, AuthorityName, CertificateState, EnrollmentState
 from core.books import Finding, findings, sum_of
 from core.models import Job
-from payments.models import LedgerEntry, Payment
+from payments.models import Difference, LedgerEntry, Payment
 from payments.states import Cause
 
 
@@ -26,6 +26,7 @@ def offending() -> Iterator[Finding]:
     )
     yield from _orders()
     yield from _strange_shares()
+    yield from _found_refunds()
     bought_here = Order.objects.filter(form_key__isnull=False, paid_amount__gt=0)
     paid = LedgerEntry.objects.filter(cause=Cause.ORDER_PAID, payment__in=_payments_of(OuterRef("pk")))
     yield from findings(bought_here.filter(~Exists(paid)), "was bought here, but nothing was taken from a balance")
@@ -62,6 +63,30 @@ def _strange_shares() -> Iterator[Finding]:
     yield from findings(Share.objects.filter(~Exists(own)), "is of a payment for another order")
     yield from findings(Share.objects.exclude(payment__currency=F("certificate__currency")), "mixes currencies")
     yield from findings(Share.objects.exclude(payment__account=F("certificate__account")), "is of another's payment")
+
+
+def _found_refunds() -> Iterator[Finding]:
+    """A refund that a channel made by itself closes the Refund action of what it may be of, and of nothing else.
+
+    That is the certificate that a person named; else those whose share is its amount; else all that were paid by it.
+    """
+    shares = Share.objects.filter(certificate=OuterRef("pk"), amount__gt=0)
+    closing = Difference.objects.closing_refunds().filter(payment=OuterRef("payment"))
+    fitting = Share.objects.filter(payment=OuterRef("payment"), amount=OuterRef("amount"))
+    unassigned = closing.filter(assigned_to="")
+    meant = shares.filter(
+        Exists(closing.filter(assigned_to=OuterRef("certificate__instance_id")))
+        | Exists(unassigned.filter(amount=OuterRef("amount")))
+        | Exists(unassigned.filter(~Exists(fitting)))
+    )
+    certificates = Certificate.objects.all()
+    yield from findings(
+        certificates.filter(refund_found_at__isnull=False).filter(~Exists(meant)),
+        "is closed to refunds, but none of it was found at a channel",
+    )
+    yield from findings(
+        certificates.filter(Exists(meant), refund_found_at=None), "is open to refunds, but one was found at a channel"
+    )
 
 
 def _enrollments() -> Iterator[Finding]:

@@ -43,7 +43,8 @@ CERTIFICATE_EDGES: dict[str, set[str]] = {
     _S.ISSUED: {_S.REVOKING, _S.REVOKED},
     _S.REVOKING: {_S.ISSUED, _S.REVOKED},
     _S.REVOKED: {_S.REFUNDED},
-    _S.REFUNDED: set(),
+    # Its refund came back and cannot be made good: it is what it was before.
+    _S.REFUNDED: {_S.PENDING_APPLICATION, _S.VALIDATION_FAILED, _S.REVOKED},
 }
 # Bought elsewhere or imported, a certificate may come in any state but Refunded, which only a payout gives.
 FIRST_STATES = set[str](_S.values) - {_S.REFUNDED}

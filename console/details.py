@@ -17,6 +17,7 @@ from core.clock import zone_label
 from refunds.facts import facts_of
 from refunds.models import RefundRequest
 from refunds.offer import offer
+from refunds.parts import came_back_among
 from refunds.policy import assess
 from refunds.wording import WARNINGS
 
@@ -60,12 +61,24 @@ def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
         "renewed": certificate.renewal_of,
         "events": _events(certificate, at),
         "newest": newest,
+        "standing": _standing(newest) if newest else "",
         "assessment": assessment,
-        "offer": offer(assessment, certificate.state, newest.state if newest else None),
+        "offer": offer(
+            assessment,
+            certificate.state,
+            newest.state if newest else None,
+            is_refunded_outside=certificate.refund_found_at is not None,
+        ),
         "why": why_not(certificate, assessment),
         "zone": zone_label(at),
         "warnings": [WARNINGS[warning] for warning in assessment.warnings],
     }
+
+
+def _standing(newest: RefundRequest) -> str:
+    """The state of a request, or what of its money came back and is still owed."""
+    came_back = came_back_among([(newest.state, newest.reference)])
+    return came_back.get(newest.reference) or newest.get_state_display()
 
 
 def _events(certificate: Certificate, at: datetime) -> list[Event]:

@@ -24,6 +24,7 @@ from console.rows import Row, row_of
 from core.models import User
 from core.prepared import Late, Prepared
 from refunds.models import RefundRequest
+from refunds.parts import came_back_among
 
 PAGE_SIZE = 20
 # Seconds; a digest of what is shown makes most answers empty.
@@ -166,6 +167,7 @@ def page_of(account: User, filters: Filters, at: datetime) -> Page:
     ids = [certificate.pk for certificate in certificates]
     domains, requests = _domains_of(ids), _newest_requests_of(ids)
     unproven, renewed = await_proof(certificates), renewed_among(certificates, at)
+    came_back = came_back_among(requests.values())
     rows = [
         row_of(
             each,
@@ -174,6 +176,7 @@ def page_of(account: User, filters: Filters, at: datetime) -> Page:
             at,
             awaits_proof=each.pk in unproven,
             is_renewed=each.pk in renewed,
+            came_back=came_back.get(requests.get(each.pk, ("", ""))[1], ""),
         )
         for each in certificates
     ]

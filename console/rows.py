@@ -26,6 +26,7 @@ from core.templatetags.console_format import chip, moment
 from refunds.facts import facts_of
 from refunds.offer import Offer, offer
 from refunds.policy import Assessment, Rule, assess
+from refunds.refusal import found_outside
 from refunds.states import MONEY_ORDERED, OPEN, RequestState
 from refunds.wording import RULES
 
@@ -34,6 +35,8 @@ SHOWN_DOMAINS = 2
 FIRST_ACTIONS = 1
 
 JUST_ASKED = timedelta(minutes=1)
+# What failed or came back is with a person.
+MOVING_MONEY = MONEY_ORDERED - {RequestState.PAYMENT_FAILED}
 STATES_IN_MOTION = APPLICATION_RUNNING | {CertificateState.REVOKING}
 
 
@@ -98,12 +101,17 @@ def row_of(
     *,
     awaits_proof: bool = False,
     is_renewed: bool = False,
+    came_back: str = "",
 ) -> Row:
-    """A certificate's line at `at`. `request` is the state and the reference of its newest request."""
+    """A certificate's line at `at`. `request` is the state and the reference of its newest request.
+
+    `came_back` says what of its money came back and is still owed.
+    """
     request_state, reference = request or (None, "")
     is_open = request_state in OPEN
     assessment = assess(facts_of(certificate), at)
-    offered = offer(assessment, certificate.state, request_state)
+    is_refunded_outside = certificate.refund_found_at is not None
+    offered = offer(assessment, certificate.state, request_state, is_refunded_outside=is_refunded_outside)
     language = get_language() or ""
     actions = actions_of(certificate, at, awaits_proof=awaits_proof, is_renewed=is_renewed)
     links = links_to(actions, language)
@@ -117,7 +125,7 @@ def row_of(
         kind=kind_of(certificate),
         state=state_mark(shown_state(certificate.state, certificate.expires_at, at), language),
         note=note_of(certificate, awaits_proof=awaits_proof),
-        request=_request_label(request_state, language) if request_state and is_open else "",
+        request=_request_label(came_back or request_state, language) if request_state and is_open else "",
         reference=reference,
         expires=moment(certificate.expires_at),
         near=_near(certificate.expires_at, at, language),
@@ -140,12 +148,14 @@ def state_mark(shown: ShownState, language: str) -> SafeString:
 
 @lru_cache
 def _request_label(state: str, language: str) -> str:
-    return gettext("Refund: %(state)s") % {"state": RequestState(state).label}
+    """Of a state, or of words that say more than it does."""
+    words = RequestState(state).label if state in RequestState.values else state
+    return gettext("Refund: %(state)s") % {"state": words}
 
 
 def _is_moving(certificate: Certificate, request_state: str | None, at: datetime) -> bool:
     """Whether it changes within seconds: money is on its way, or an authority has just been asked."""
-    if request_state in MONEY_ORDERED and certificate.closing_since is None:
+    if request_state in MOVING_MONEY and certificate.closing_since is None:
         return True
     asked = (certificate.submitted_at, certificate.proven_at, certificate.validated_at, certificate.closing_since)
     newest = max(filter(None, [*asked, certificate.revocation_confirmed_at]), default=None)
@@ -227,7 +237,9 @@ def _hint(offered: Offer, assessment: Assessment, certificate: Certificate) -> s
 
 
 def why_not(certificate: Certificate, assessment: Assessment) -> str:
-    """Why nothing is offered: the policy's reason, unless the money is back already."""
+    """Why nothing is offered: the policy's reason, unless the money is back already, through us or not."""
     if certificate.state == CertificateState.REFUNDED:
         return gettext("What you paid for this certificate has been given back.")
+    if certificate.refund_found_at:
+        return found_outside(certificate.refund_found_at).reason
     return str(RULES[assessment.rule])

@@ -32,6 +32,17 @@ def _number(name: str, default: int) -> int:
     return int(value)
 
 
+def _secret(name: str) -> str:
+    """A secret from NAME, or from the file that NAME_FILE names. Raises without repeating what it holds."""
+    file = os.environ.get(f"{name}_FILE", "")
+    if not file:
+        return os.environ.get(name, "").strip()
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {file}") from error
+
+
 def _secret_key() -> str:
     key = os.environ.get("SECRET_KEY", "")
     if not key and not DEMO:
@@ -162,6 +173,11 @@ TEMPLATES = [
 # Called inside the caller's transaction; their errors propagate. `core.hooks` checks that each resolves.
 PAYOUT_SETTLING = "refunds.services.lock_for_payout"
 PAYOUT_SETTLED = "refunds.services.payout_settled"
+PAYOUT_IMPOSSIBLE = "refunds.services.fail_refund_of"
+# Refunds that a channel made by itself: what they close, and which request they may be the payout of.
+REFUND_FOUND = "certificates.services.refund_found"
+REFUND_CANDIDATES = "refunds.services.candidates_of"
+REFUND_CONFIRMED = "refunds.services.confirm_channel_refund"
 CERTIFICATE_CHANGED = "refunds.services.certificate_changed"
 # The names of the policies that an imported order may have been made under.
 ORDER_POLICIES = "refunds.policy.known_policies"
@@ -171,10 +187,14 @@ REFUND_PROSPECTS = "refunds.prospects.prospects_of"
 JOB_HANDLERS = {
     "send_mail": "core.mail.send_notice",
     "pay_payout": "payments.services.pay_payout",
+    "take_notification": "payments.services.take_notification",
     "advance_enrollment": "certificates.services.advance_enrollment",
     "look_for_proof": "certificates.services.look_for_proof",
     "notice_revocations": "certificates.services.watching.notice_revocations",
 }
+
+# Who takes on what the worker has given up, by the kind of its job; the desk shows all of it.
+JOB_GIVEN_UP = {"pay_payout": "payments.services.hand_over"}
 
 # The part of an instance id between `cas-` and its 12 characters.
 INSTANCE_REGION = os.environ.get("INSTANCE_REGION", "sg")
@@ -197,6 +217,22 @@ VERIFICATION_PORT = _number("VERIFICATION_PORT", 80)
 VERIFICATION_ALLOWS_PRIVATE = _flag("VERIFICATION_ALLOWS_PRIVATE")
 # In the demo nobody owns a domain: names under this one count as published by the demo itself.
 VERIFICATION_OWN_SUFFIX = "test" if DEMO else ""
+
+# --- Payment channels --------------------------------------------------------------------------
+
+# A channel without its secrets is not connected: its payouts wait, and say so. `payments.channels` reads these.
+STRIPE_API_KEY = _secret("STRIPE_API_KEY")
+STRIPE_WEBHOOK_SECRET = _secret("STRIPE_WEBHOOK_SECRET")
+STRIPE_URL = os.environ.get("STRIPE_URL") or "https://api.stripe.com"
+ALIPAY_APP_ID = os.environ.get("ALIPAY_APP_ID", "")
+# PEM or bare base64: the application's own key, and Alipay's, by which its answers are checked.
+ALIPAY_PRIVATE_KEY = _secret("ALIPAY_PRIVATE_KEY")
+ALIPAY_PUBLIC_KEY = _secret("ALIPAY_PUBLIC_KEY")
+ALIPAY_URL = os.environ.get("ALIPAY_URL") or "https://openapi.alipay.com/gateway.do"
+# Seconds until a channel that does not answer counts as silent. Two calls must fit into a job's lease of 60.
+CHANNEL_TIMEOUT = _number("CHANNEL_TIMEOUT", 20)
+if not 1 <= CHANNEL_TIMEOUT <= 25:
+    raise ImproperlyConfigured("CHANNEL_TIMEOUT must be 1 to 25 seconds.")
 
 # --- People ------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from console import errors, views
+from console import errors, views, webhooks
 
 # Before `admin.site.urls` is read, else it has no effect and says so nowhere.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -30,6 +30,8 @@ urlpatterns = [
     path("ca/", include("certificates.ca_urls")),
     path("", include("refunds.urls")),
     path("", include("payments.urls")),
+    path("webhooks/stripe/", webhooks.stripe, name="stripe_webhook"),
+    path("webhooks/alipay/", webhooks.alipay, name="alipay_webhook"),
     path("accounts/", include([page for page in account_urls.urlpatterns if page.name in ACCOUNT_PAGES])),
     path("admin/", admin.site.urls),
 ]

@@ -25,6 +25,7 @@ from certificates.services.watching import KIND as WATCHING
 from certificates.services.watching import order_watch
 from core import jobs
 from core.models import Job
+from payments.services import queue_waiting
 from refunds.services import lapse_overdue
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ AUTHORITIES = Q(kind__in=["advance_enrollment", "look_for_proof", WATCHING])
 # Seconds.
 IDLE = 0.25
 LAPSE_EVERY = 5.0
+# Payouts whose channel has been configured since they were ordered.
+TAKE_UP_EVERY = 60.0
 REISSUE_EVERY = 600.0
 # It is done once a day: this is how late after midnight it may begin.
 WATCH_EVERY = 3600.0
@@ -72,6 +75,10 @@ class Duty:
 def lapse(at: datetime) -> None:
     lapse_overdue(at=at)
     lapse_revocations(at=at)
+
+
+def take_up(at: datetime) -> None:
+    queue_waiting(at=at)
 
 
 def reissue(at: datetime) -> None:
@@ -150,7 +157,7 @@ class Lane:
 def lanes(*, lease: timedelta = jobs.LEASE) -> list[Lane]:
     """Money and all that is quick, with the duties; beside it mails, and what authorities are asked."""
     worker, stopping, outage = f"{socket.gethostname()}:{os.getpid()}", Event(), Outage()
-    duties = [Duty(lapse, LAPSE_EVERY), Duty(keep_house, KEEP_HOUSE_EVERY)]
+    duties = [Duty(lapse, LAPSE_EVERY), Duty(take_up, TAKE_UP_EVERY), Duty(keep_house, KEEP_HOUSE_EVERY)]
     authorities = [Duty(reissue, REISSUE_EVERY), Duty(watch, WATCH_EVERY)]
     return [
         Lane(worker, ~(MAILS | AUTHORITIES), duties, lease=lease, stopping=stopping, outage=outage),
@@ -161,7 +168,7 @@ def lanes(*, lease: timedelta = jobs.LEASE) -> list[Lane]:
 
 def run_once(*, lease: timedelta = jobs.LEASE) -> None:
     """Do what is due, mails of it included, until nothing is."""
-    for act in (lapse, reissue, watch):
+    for act in (lapse, take_up, reissue, watch):
         act(timezone.now())
     while jobs.run_due("once", lease=lease):
         pass

@@ -1,14 +1,28 @@
-"""The proof of the ledger: accounts, payments and payouts say the same as the entries."""
+"""The proof of the ledger: accounts, payments, payouts and what channels' books say agree with the entries."""
 
+import hashlib
 from collections.abc import Iterator
+from typing import Any
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from cryptography.fernet import InvalidToken
+from django.db.models import BigIntegerField, Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, TruncDate
 
 from core.books import Finding, findings, sum_of, unless
+from core.encryption import decrypt
 from core.models import Job
-from payments.channels import connected
-from payments.models import LedgerAccount, LedgerEntry, Payment, Payout
-from payments.states import GONE, UNDER_WAY, Cause, Channel, LedgerKind, PayoutState
+from payments.days import zone_of
+from payments.models import BankBatch, BatchLine, Difference, LedgerAccount, LedgerEntry, Payment, Payout
+from payments.states import (
+    GONE,
+    UNDER_WAY,
+    Cause,
+    Channel,
+    DifferenceKind,
+    DifferenceState,
+    LedgerKind,
+    PayoutState,
+)
 
 
 def offending() -> Iterator[Finding]:
@@ -18,6 +32,8 @@ def offending() -> Iterator[Finding]:
     yield from _payments()
     yield from _payouts()
     yield from _forgotten_payouts()
+    yield from _bank_files()
+    yield from _differences()
 
 
 # --- Accounts ----------------------------------------------------------------------------------
@@ -33,6 +49,19 @@ def _accounts() -> Iterator[Finding]:
         under_way=sum_of(Payout.objects.filter(state__in=sorted(UNDER_WAY)), "currency", outer="currency")
     )
     yield from findings(pending.exclude(moved=F("under_way")), "says {moved} are under way, the payouts {under_way}")
+    yield from _accounts_of_channels(accounts.filter(kind=LedgerKind.CHANNEL))
+    granted = accounts.filter(kind=LedgerKind.REFUNDS).annotate(
+        gone=sum_of(Payout.objects.filter(state__in=sorted(GONE)), "currency", outer="currency")
+    )
+    yield from findings(granted.exclude(moved=-F("gone")), "says {moved} are granted, the payouts {gone}")
+
+
+def _accounts_of_channels(accounts: QuerySet[Any]) -> Iterator[Finding]:
+    """What came back was paid and is here again: in the books of a channel it sums to nothing."""
+    paid = Payout.objects.filter(state=PayoutState.PAID, channel=OuterRef("channel"), currency=OuterRef("currency"))
+    total = paid.order_by().values("channel", "currency").annotate(all=Sum("amount")).values("all")
+    summed = accounts.annotate(paid=Coalesce(Subquery(total), 0, output_field=BigIntegerField()))
+    yield from findings(summed.exclude(moved=F("paid")), "says {moved} were paid through {channel}, the payouts {paid}")
 
 
 # --- Entries -----------------------------------------------------------------------------------
@@ -74,6 +103,12 @@ def _payout_entries(of_payouts: QuerySet[LedgerEntry]) -> Iterator[Finding]:
     yield from findings(of_payouts.filter(unless(one_currency)), "mixes currencies")
     yield from findings(of_payouts.filter(unless(_RIGHT_ACCOUNTS)), "{cause} stands on the wrong accounts")
     yield from findings(of_payouts.exclude(payment=None), "belongs to a payout and to a payment")
+    paid = of_payouts.filter(cause=Cause.PAYOUT_PAID)
+    yield from findings(paid.exclude(at=F("payout__settled_at")), "was booked at another time than its payout was paid")
+    back = of_payouts.filter(cause=Cause.PAYOUT_RETURNED)
+    yield from findings(
+        back.exclude(at=F("payout__returned_at")), "was booked at another time than its payout came back"
+    )
 
 
 def _credits(entries: QuerySet[LedgerEntry]) -> Iterator[Finding]:
@@ -131,6 +166,7 @@ def _payouts() -> Iterator[Finding]:
     like_payment = Q(channel=F("payment__channel"), currency=F("payment__currency"))
     yield from findings(payouts.filter(unless(like_payment)), "differs from its payment in channel or currency")
     yield from _doubles(payouts)
+    yield from _successors(payouts)
     yield from _people(payouts)
     yield from _settlements(payouts)
 
@@ -158,7 +194,31 @@ def _doubles(payouts: QuerySet[Payout]) -> Iterator[Finding]:
     yield from findings(referred.filter(Exists(same)), "carries the outside reference {external_reference} of another")
 
 
+def _successors(payouts: QuerySet[Payout]) -> Iterator[Finding]:
+    """What came back is made good by one payout at most, and that one says so."""
+    same_part = payouts.filter(payment=OuterRef("payment"), reference=OuterRef("reference"))
+    earlier = same_part.filter(state=PayoutState.RETURNED, pk__lt=OuterRef("pk"))
+    yield from findings(
+        payouts.filter(Exists(earlier), follows=None), "pays again what came back, but in place of no payout"
+    )
+    successors = payouts.exclude(follows=None)
+    of_same_part = Q(
+        payment=F("follows__payment"),
+        reference=F("follows__reference"),
+        amount=F("follows__amount"),
+        currency=F("follows__currency"),
+    )
+    yield from findings(successors.filter(unless(of_same_part)), "stands in place of a payout of something else")
+    came_back = Q(follows__state=PayoutState.RETURNED, follows__given_up_at=None)
+    yield from findings(
+        successors.filter(unless(came_back & Q(ordered_at__gte=F("follows__returned_at")))),
+        "stands in place of a payout that had not come back",
+    )
+
+
 def _people(payouts: QuerySet[Payout]) -> Iterator[Finding]:
+    paid = payouts.filter(state__in=[PayoutState.PAID, PayoutState.RETURNED]).exclude(channel=Channel.BALANCE)
+    yield from findings(paid.filter(first_sent_at=None, recorded_by=None), "was paid, but nobody sent or recorded it")
     yield from findings(payouts.filter(approved_by=F("recorded_by")), "was recorded by who approved it")
     receiver = F("payment__account")
     yield from findings(payouts.filter(approved_by=receiver), "was approved by who receives it")
@@ -171,16 +231,88 @@ def _settlements(payouts: QuerySet[Payout]) -> Iterator[Finding]:
     yield from findings(payouts.exclude(settled).exclude(settled_at=None), "is {state}, but has a time of its end")
     outside = payouts.filter(state=PayoutState.PAID).exclude(channel=Channel.BALANCE)
     yield from findings(outside.filter(external_reference=""), "was paid outside without a reference")
+    here = Q(state__in=[PayoutState.FAILED, PayoutState.RETURNED])
+    yield from findings(payouts.exclude(given_up_at=None).exclude(here), "is {state}, but was given up")
+    under_way = Q(state__in=sorted(UNDER_WAY))
+    yield from findings(payouts.exclude(handed_over_at=None).exclude(under_way), "is {state}, but with staff")
+    yield from _days(payouts)
+
+
+def _days(payouts: QuerySet[Payout]) -> Iterator[Finding]:
+    was_paid = Q(state__in=[PayoutState.PAID, PayoutState.RETURNED])
+    yield from findings(payouts.filter(was_paid, booked_on=None), "was paid on no day of {channel}'s books")
     yield from findings(
-        payouts.exclude(given_up_at=None).exclude(state=PayoutState.FAILED), "is {state}, but was given up"
+        payouts.exclude(was_paid).exclude(booked_on=None), "is {state}, but stands in {channel}'s books"
     )
+    ours = payouts.filter(was_paid, channel=Channel.BALANCE)
+    day = TruncDate("settled_at", tzinfo=zone_of(Channel.BALANCE))
+    yield from findings(
+        ours.annotate(day=day).exclude(booked_on=F("day")),
+        "stands in our own books on {booked_on}, but was paid on {day}",
+    )
+    returned = Q(state=PayoutState.RETURNED)
+    yield from findings(payouts.filter(returned, returned_at=None), "came back at no time")
+    yield from findings(payouts.exclude(returned).exclude(returned_at=None), "is {state}, but came back")
+    yield from findings(payouts.filter(returned_at__lt=F("settled_at")), "came back before it was paid")
 
 
 def _forgotten_payouts() -> Iterator[Finding]:
-    """Payouts that the worker should make and that no job will ever bring to it."""
-    channels = [channel for channel in Channel.values if connected(channel)]
-    waiting = Payout.objects.filter(state__in=sorted(UNDER_WAY), channel__in=channels)
-    live = Job.objects.filter(kind="pay_payout").exclude(state=Job.State.DONE)
-    queued = set(live.values_list("key", flat=True))
+    """Payouts that were given to the worker, and that neither a job nor a person will carry on.
+
+    What waits for its channel to be connected was given to nobody yet: the worker's round finds it.
+    """
+    waiting = Payout.objects.filter(state__in=sorted(UNDER_WAY), is_queued=True, handed_over_at=None)
+    jobs = Job.objects.filter(kind="pay_payout", state=Job.State.QUEUED)
+    queued = set(jobs.values_list("key", flat=True))
     lost = [pk for pk, key in waiting.values_list("pk", "key") if f"pay_payout:{key}" not in queued]
-    yield from findings(Payout.objects.filter(pk__in=lost), "is {state}, but no job will pay it")
+    yield from findings(Payout.objects.filter(pk__in=lost), "is {state}, but no job will pay it, and no person has it")
+
+
+# --- Files for the bank ------------------------------------------------------------------------
+
+
+def _bank_files() -> Iterator[Finding]:
+    sent = Payout.objects.filter(channel=Channel.BANK, state__in=[PayoutState.SENT, PayoutState.UNKNOWN])
+    yield from findings(sent.filter(batch_line=None), "is {state}, but in no file for the bank")
+    yield from findings(
+        BatchLine.objects.exclude(payout__channel=Channel.BANK),
+        "puts a payout of {payout__channel} into the bank's file",
+    )
+    counted = BankBatch.objects.annotate(count=Count("lines"), last=Max("lines__position"))
+    yield from findings(counted.filter(count=0), "has no lines")
+    yield from findings(
+        counted.exclude(count=0).exclude(last=F("count")), "has {count} lines, the last is numbered {last}"
+    )
+    changed = [batch.pk for batch in BankBatch.objects.iterator() if not _is_as_made(batch)]
+    yield from findings(BankBatch.objects.filter(pk__in=changed), "is not the file that was made")
+
+
+def _is_as_made(batch: BankBatch) -> bool:
+    try:
+        content = decrypt(batch.content)
+    except InvalidToken:
+        return False
+    return hashlib.sha256(content).hexdigest() == batch.digest
+
+
+# --- Differences -------------------------------------------------------------------------------
+
+
+def _differences() -> Iterator[Finding]:
+    """Refunds that a channel made by itself: each is one payout's, or none's, and not both."""
+    found = Difference.objects.filter(kind=DifferenceKind.MISSING_HERE)
+    confirmed = found.filter(state=DifferenceState.CONFIRMED)
+    its_payout = Q(
+        payout__payment=F("payment"),
+        payout__channel=F("channel"),
+        payout__amount=F("amount"),
+        payout__currency=F("currency"),
+        payout__external_reference=F("external_reference"),
+        payout__booked_on__isnull=False,
+    )
+    yield from findings(confirmed.filter(unless(its_payout)), "is confirmed, but no payout is that refund")
+    others = Difference.objects.filter(state=DifferenceState.CONFIRMED).exclude(kind=DifferenceKind.MISSING_HERE)
+    yield from findings(others, "is {kind}, which nobody can confirm")
+    unmatched = found.filter(state__in=[DifferenceState.OPEN, DifferenceState.KEPT]).exclude(external_reference="")
+    same = Payout.objects.filter(channel=OuterRef("channel"), external_reference=OuterRef("external_reference"))
+    yield from findings(unmatched.filter(Exists(same)), "is {state}, but a payout is that refund")

@@ -10,6 +10,14 @@ class PayoutMoved(PaymentsError):
     """The payout is no longer in the state that the act needs."""
 
 
+class RefundFound(PaymentsError):
+    """The channel gave money of this payment back by itself: until a person has looked, no more may be ordered."""
+
+
+class DayImpossible(PaymentsError):
+    """A payout is paid on a day from its order on, and on none that is still to come."""
+
+
 class NotYours(PaymentsError):
     """The person may not do this with this payout: no permission, or they approved the refund behind it."""
 

@@ -51,3 +51,33 @@ class Cause(models.TextChoices):
     PAYOUT_RETURNED = "payout_returned", _("Refund came back")
     BALANCE_CREDITED = "balance_credited", _("Credited by staff")
     ORDER_PAID = "order_paid", _("Certificates bought")
+
+
+class DifferenceKind(models.TextChoices):
+    """How a channel's books and ours differ over one refund."""
+
+    MISSING_HERE = "missing_here", _("Only at the channel")
+    MISSING_THERE = "missing_there", _("Only here")
+    DIFFERENT_AMOUNT = "different_amount", _("Different amount")
+    DIFFERENT_STATE = "different_state", _("Paid there, not here")
+
+
+class DifferenceState(models.TextChoices):
+    OPEN = "open", _("To look at")
+    CONFIRMED = "confirmed", _("Confirmed as a request's payout")
+    KEPT = "kept", _("Unmatched, no request")
+    DISMISSED = "dismissed", _("Explained")
+    HEALED = "healed", _("Books agree again")
+
+
+_D = DifferenceState
+DIFFERENCE_EDGES: dict[str, set[str]] = {
+    _D.OPEN: {_D.CONFIRMED, _D.KEPT, _D.DISMISSED, _D.HEALED},
+    _D.KEPT: {_D.CONFIRMED, _D.DISMISSED, _D.HEALED},
+    _D.HEALED: {_D.OPEN},
+    _D.CONFIRMED: set(),
+    _D.DISMISSED: set(),
+}
+# Money that a channel gave back by itself: until a person says otherwise no other refund of it may be ordered.
+CLOSES_REFUND = frozenset({_D.OPEN, _D.KEPT})
+PAID_THERE = frozenset({DifferenceKind.MISSING_HERE, DifferenceKind.DIFFERENT_STATE})

@@ -6,13 +6,16 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from certificates.models import Certificate, Share
-from certificates.states import CertificateState
+from certificates.states import CAN_END, CertificateState
 from core.books import Finding, findings, sum_of, unless
 from payments.models import Payout
 from payments.states import UNDER_WAY, PayoutState
 from refunds.models import Decision, RefundRequest
 from refunds.policy import Review
-from refunds.states import LIVE, MONEY_ORDERED, RequestState, Verdict
+from refunds.states import LIVE, MONEY_ORDERED, OPEN, RequestState, Verdict
+
+# Verdicts after which money goes, or went, back.
+GRANTS = [Verdict.APPROVE, Verdict.CONFIRM]
 
 
 def offending() -> Iterator[Finding]:
@@ -31,7 +34,8 @@ def _requests() -> Iterator[Finding]:
         paid=_payouts_of(PayoutState.PAID),
         under_way=_payouts_of(*UNDER_WAY),
         failed=_payouts_of(PayoutState.FAILED),
-        ordered=F("paid") + F("under_way") + F("failed"),
+        returned=_payouts_of(PayoutState.RETURNED),
+        ordered=F("paid") + F("under_way") + F("failed") + F("returned"),
     )
     refunded = requests.filter(state=RequestState.REFUNDED)
     yield from findings(
@@ -40,14 +44,17 @@ def _requests() -> Iterator[Finding]:
     )
     others = requests.exclude(state=RequestState.REFUNDED)
     yield from findings(others.filter(paid=F("amount")), "is {state}, though all its {amount} are paid")
+    has_payouts = Q(state__in=sorted(MONEY_ORDERED | {RequestState.FAILED}))
     yield from findings(
-        others.filter(state__in=sorted(MONEY_ORDERED)).filter(unless(Q(ordered=F("amount")) | _NOT_ORDERED_YET)),
+        others.filter(has_payouts).filter(unless(Q(ordered=F("amount")) | _NOT_ORDERED_YET)),
         "is of {amount}, its payouts sum to {ordered}",
     )
     yield from findings(
         others.filter(unless(_RIGHT_MONEY)),
-        "is {state}, but {under_way} are under way, {failed} failed, {paid} paid",
+        "is {state}, but {under_way} are under way, {failed} failed, {paid} paid, {returned} came back",
     )
+    yield from findings(requests.filter(state__in=sorted(OPEN)).exclude(ended_at=None), "is {state}, but has ended")
+    yield from findings(requests.exclude(state__in=sorted(OPEN)).filter(ended_at=None), "is {state}, but has not ended")
     earlier = RefundRequest.objects.filter(certificate=OuterRef("certificate"), pk__lt=OuterRef("pk"))
     live = RefundRequest.objects.filter(state__in=sorted(LIVE))
     yield from findings(
@@ -56,16 +63,17 @@ def _requests() -> Iterator[Finding]:
 
 
 def _payouts_of(*states: str) -> Coalesce:
-    return sum_of(Payout.objects.filter(state__in=sorted(states)), "reference", outer="reference")
+    """Of what came back the payout that was ordered in its place counts."""
+    return sum_of(Payout.objects.current().filter(state__in=sorted(states)), "reference", outer="reference")
 
 
 # An authority has not answered yet.
 _NOT_ORDERED_YET = Q(state=RequestState.APPROVED, ordered=0)
 _RIGHT_MONEY = (
-    Q(state=RequestState.APPROVED, failed=0, paid=0)
-    | Q(state=RequestState.PAYING, failed=0, ordered__gt=0)
-    | Q(state=RequestState.PAYMENT_FAILED, failed__gt=0)
-    | Q(state=RequestState.FAILED, under_way=0, failed__gt=0, paid=0)
+    Q(state=RequestState.APPROVED, failed=0, paid=0, returned=0)
+    | Q(state=RequestState.PAYING, failed=0, returned=0, ordered__gt=0)
+    | (Q(state=RequestState.PAYMENT_FAILED) & (Q(failed__gt=0) | Q(returned__gt=0)))
+    | Q(state=RequestState.FAILED, under_way=0, paid=0)
     | Q(state__in=sorted(set(RequestState) - MONEY_ORDERED - {RequestState.FAILED}), ordered=0)
 )
 
@@ -82,6 +90,16 @@ def _certificates() -> Iterator[Finding]:
         ),
         "is refunded, but no request of it is",
     )
+    before = Q(state=CertificateState.REFUNDED, state_before_refund__in=sorted(CAN_END))
+    never = ~Q(state=CertificateState.REFUNDED) & Q(state_before_refund="")
+    yield from findings(
+        Certificate.objects.filter(unless(before | never)), "is {state}, and “{state_before_refund}” before its refund"
+    )
+    held = RefundRequest.objects.filter(state__in=sorted(OPEN))
+    yield from findings(
+        held.exclude(certificate__hold=F("reference")),
+        "is {state}, but its certificate is held for “{certificate__hold}”",
+    )
 
 
 # --- Payouts and who decided -------------------------------------------------------------------
@@ -89,15 +107,33 @@ def _certificates() -> Iterator[Finding]:
 
 def _payouts() -> Iterator[Finding]:
     payouts = Payout.objects.all()
-    approving = Decision.objects.filter(request__reference=OuterRef("reference"), verdict=Verdict.APPROVE)
-    in_effect = approving.filter(effective_at__lte=OuterRef("ordered_at"))
+    deciding = Decision.objects.filter(request__reference=OuterRef("reference"), verdict__in=GRANTS)
+    in_effect = deciding.filter(effective_at__lte=OuterRef("ordered_at"))
     yield from findings(payouts.filter(~Exists(in_effect)), "has no approving decision behind it")
+    approving = deciding.filter(verdict=Verdict.APPROVE)
     decided = payouts.annotate(decider=Subquery(approving.values("by")[:1]))
     same = Q(decider=F("approved_by")) | Q(decider=None, approved_by=None)
     yield from findings(
         decided.filter(Exists(approving)).filter(unless(same)), "names another than who decided as its approver"
     )
+    yield from _confirmed(payouts, deciding.filter(verdict=Verdict.CONFIRM))
     yield from findings(payouts.filter(~_is_a_share()), "is of {amount}, which its certificate's shares do not say")
+    gave_up = RefundRequest.objects.filter(reference=OuterRef("reference"), state=RequestState.FAILED)
+    given_up = Q(given_up_at__isnull=False)
+    current = payouts.current()
+    yield from findings(current.filter(Exists(gave_up)).exclude(given_up), "belongs to a refund that was given up")
+    yield from findings(payouts.filter(given_up).filter(~Exists(gave_up)), "was given up, but its refund was not")
+
+
+def _confirmed(payouts: QuerySet[Payout], confirming: QuerySet[Decision]) -> Iterator[Finding]:
+    """Refunds that a channel made by itself have no approver: who confirmed each has recorded it."""
+    own = payouts.filter(Exists(confirming)).annotate(confirmer=Subquery(confirming.values("by")[:1]))
+    right = Q(approved_by=None, recorded_by=F("confirmer"))
+    first, anew = own.filter(follows=None), own.exclude(follows=None)
+    yield from findings(first.filter(unless(right)), "was recorded by another than who confirmed it, or approved")
+    yield from findings(
+        anew.filter(unless(Q(approved_by=F("confirmer")))), "names another than who confirmed as its approver"
+    )
 
 
 def _is_a_share() -> Exists:
@@ -113,6 +149,13 @@ def _decisions() -> Iterator[Finding]:
     decisions = Decision.objects.all()
     involved = Q(by=F("request__account")) | Q(by=F("request__requested_by"))
     yield from findings(decisions.filter(involved), "was made by who asked for it or receives it")
+    confirming = decisions.filter(verdict=Verdict.CONFIRM)
+    yield from findings(confirming.filter(by=None), "confirms a refund in nobody's name")
+    approved = decisions.filter(request=OuterRef("request"), verdict=Verdict.APPROVE)
+    yield from findings(confirming.filter(Exists(approved)), "confirms what was approved here")
+    granting = decisions.filter(request=OuterRef("pk"), verdict__in=GRANTS)
+    paid = RefundRequest.objects.filter(state__in=sorted(MONEY_ORDERED | {RequestState.REFUNDED, RequestState.FAILED}))
+    yield from findings(paid.filter(~Exists(granting)), "is {state}, but nobody approved or confirmed it")
     yield from findings(
         decisions.filter(by=None).exclude(request__review=Review.NONE), "is of the policy, but needed a review"
     )

@@ -33,6 +33,10 @@ class AlreadyRequested(RefundsError):
         self.request = request
 
 
+class RefundedOutside(RefundsError):
+    """The payment channel has given money of it back by itself: until staff have looked, no other refund is made."""
+
+
 class SummaryChanged(RefundsError):
     """What the customer saw and agreed to is no longer what would happen."""
 

@@ -156,12 +156,18 @@ class RefundRequest(StatefulModel):
     def pay(self) -> None:
         """The first of its payouts was taken up."""
 
-    @transition("state", source=_S.PAYING, target=_S.PAYMENT_FAILED)
+    @transition("state", source=[_S.PAYING, _S.REFUNDED], target=_S.PAYMENT_FAILED)
     def fail_payment(self) -> None:
-        """One of its payouts failed."""
+        """One of its payouts failed, or came back."""
+        self.ended_at = None
 
     @transition("state", source=[_S.PAYING, _S.PAYMENT_FAILED], target=_S.REFUNDED)
     def settle(self, *, at: datetime) -> None:
+        self.ended_at = at
+
+    @transition("state", source=_S.UNDER_REVIEW, target=_S.REFUNDED)
+    def confirm(self, *, at: datetime) -> None:
+        """The channel had given the money back by itself, as a person has confirmed."""
         self.ended_at = at
 
     @transition("state", source=_S.PAYMENT_FAILED, target=_S.FAILED)

@@ -14,12 +14,21 @@ class Offer(StrEnum):
     NONE = "none"
 
 
-def offer(assessment: Assessment, certificate_state: str, newest_request_state: str | None) -> Offer:
-    """Refund, Cancel Refund, Refund under way, or none. `certificate_state` is the stored one."""
+def offer(
+    assessment: Assessment,
+    certificate_state: str,
+    newest_request_state: str | None,
+    *,
+    is_refunded_outside: bool = False,
+) -> Offer:
+    """Refund, Cancel Refund, Refund under way, or none. `certificate_state` is the stored one.
+
+    `is_refunded_outside`: a refund of it was found that the payment channel made by itself.
+    """
     if newest_request_state in CANCELLABLE:
         return Offer.CANCEL
     if newest_request_state in OPEN:
         return Offer.UNDER_WAY
     if certificate_state == CertificateState.REFUNDED or newest_request_state in LIVE:
         return Offer.NONE
-    return Offer.REFUND if assessment.button else Offer.NONE
+    return Offer.REFUND if assessment.button and not is_refunded_outside else Offer.NONE

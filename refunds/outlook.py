@@ -7,7 +7,7 @@ from core.models import User
 from refunds.facts import decisive_differences, facts_of, was_issued_meanwhile
 from refunds.models import RefundRequest
 from refunds.policy import assess
-from refunds.services import may_decide
+from refunds.services import is_refund_found, may_decide
 from refunds.states import RequestState
 
 
@@ -21,6 +21,7 @@ class Outlook(StrEnum):
     EXPIRED = "expired"
     NOT_SUPPORTED = "not_supported"
     CHANGED = "changed"
+    REFUNDED_OUTSIDE = "refunded_outside"
     APPROVE = "approve"
 
 
@@ -47,4 +48,6 @@ def _of_facts(request: RefundRequest, at: datetime) -> Outlook:
     then = assess(before, request.submitted_at)
     if not then.supported or then.amount != request.amount:
         return Outlook.NOT_SUPPORTED
-    return Outlook.CHANGED if decisive_differences(before, now) else Outlook.APPROVE
+    if decisive_differences(before, now):
+        return Outlook.CHANGED
+    return Outlook.REFUNDED_OUTSIDE if is_refund_found(request.certificate) else Outlook.APPROVE

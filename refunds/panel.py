@@ -1,5 +1,6 @@
 """What the Refund Application panel shows of a certificate: the terms, or why there are none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -19,13 +20,14 @@ from refunds import summary, terms
 from refunds.facts import facts_of, moment_of
 from refunds.models import RefundRequest
 from refunds.offer import Offer, offer
-from refunds.parts import parts_from, payment
+from refunds.parts import Part, parts_from, parts_of, payment
 from refunds.policy import POLICIES, Assessment, Facts, Policy, Rule, Warning, assess
-from refunds.refusal import refusal_of
+from refunds.refusal import found_outside, refusal_of
+from refunds.standing import Standing
 from refunds.states import OPEN, Reason, RequestState
 from refunds.summary import Form, Summary
 from refunds.timeline import caution, stands
-from refunds.wording import STATE_MARKS, USUAL_REVIEW, WARNINGS
+from refunds.wording import CAME_BACK, CAME_BACK_MARK, STATE_MARKS, USUAL_REVIEW, WARNINGS
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,12 @@ class Situation:
 
     @property
     def offer(self) -> Offer:
-        return offer(self.assessment, self.certificate.state, self.newest.state if self.newest else None)
+        return offer(
+            self.assessment,
+            self.certificate.state,
+            self.newest.state if self.newest else None,
+            is_refunded_outside=self.certificate.refund_found_at is not None,
+        )
 
     @property
     def can_request(self) -> bool:
@@ -79,19 +86,24 @@ def certificate_facts(certificate: Certificate, at: datetime) -> dict[str, Any]:
     }
 
 
-def request_chip(state: str) -> SafeString:
-    """A request's state as its customer sees it: an icon and a word."""
+def request_chip(state: str, *, came_back: bool = False) -> SafeString:
+    """A request's state as its customer sees it: an icon and a word. `came_back`: a part of its money did."""
+    if came_back:
+        return chip(CAME_BACK, CAME_BACK_MARK)
     known = RequestState(state)
     return chip(known.label, STATE_MARKS[known])
 
 
-def request_facts(request: RefundRequest, at: datetime) -> dict[str, Any]:
-    """A request with where it stands. It comes with its certificate."""
+def request_facts(request: RefundRequest, at: datetime, parts: Sequence[Part] | None = None) -> dict[str, Any]:
+    """A request with where it stands. It comes with its certificate, and with its parts where they are known."""
+    if parts is None and request.state == RequestState.PAYMENT_FAILED:
+        parts = parts_of(request)
+    has_come_back = any(part.standing == Standing.CAME_BACK for part in parts or [])
     return {
         **certificate_facts(request.certificate, at),
         "refund": request,
-        "state": request_chip(request.state),
-        "stands": stands(request),
+        "state": request_chip(request.state, came_back=has_come_back),
+        "stands": stands(request, parts),
     }
 
 
@@ -127,6 +139,7 @@ def terms_of(situation: Situation, signed: Form | None) -> dict[str, Any]:
 
 # --- Instead of them ---------------------------------------------------------------------------
 
+NOT_REFUNDABLE = "refunds/not_refundable.html"
 REVOCATIONS = {
     Rule.REVOKE_FIRST: "refunds/revoke_first.html",
     Rule.REVOCATION_PENDING: "refunds/revocation_pending.html",
@@ -141,9 +154,18 @@ def obstacle_of(situation: Situation) -> tuple[str, dict[str, Any]]:
         return "refunds/requested_already.html", request_facts(newest, situation.at)
     if newest and newest.state == RequestState.REFUNDED:
         return "refunds/refunded_already.html", request_facts(newest, situation.at)
+    if situation.certificate.refund_found_at:
+        return refunded_outside(situation)
     if rule in REVOCATIONS:
         return REVOCATIONS[rule], {**context, **_revocation(situation)}
-    return "refunds/not_refundable.html", {**context, "refund": newest, "refusal": refusal_of(rule, situation.facts)}
+    return NOT_REFUNDABLE, {**context, "refund": newest, "refusal": refusal_of(rule, situation.facts)}
+
+
+def refunded_outside(situation: Situation) -> tuple[str, dict[str, Any]]:
+    """The same while a refund that the payment channel made by itself stands in the way."""
+    context = certificate_facts(situation.certificate, situation.at)
+    refusal = found_outside(situation.certificate.refund_found_at)
+    return NOT_REFUNDABLE, {**context, "refund": situation.newest, "refusal": refusal}
 
 
 def _revocation(situation: Situation) -> dict[str, Any]:

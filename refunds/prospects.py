@@ -12,7 +12,7 @@ from refunds.facts import facts_of, moment_of
 from refunds.models import RefundRequest
 from refunds.offer import Offer, offer
 from refunds.policy import POLICIES, REVOCATION_LEADS_ON, Assessment, Facts, Rule, Warning, assess
-from refunds.refusal import revocation_limit
+from refunds.refusal import found_outside, revocation_limit
 from refunds.states import OPEN, RequestState
 from refunds.timeline import caution
 from refunds.wording import RULES
@@ -24,8 +24,9 @@ def prospects_of(certificate: Certificate, *, at: datetime) -> Prospects:
     at = moment_of(facts, at)
     assessment = assess(facts, at)
     newest = RefundRequest.objects.of(certificate).values_list("state", flat=True).first()
-    if offer(assessment, certificate.state, newest) != Offer.REFUND:
-        return Prospects(newest in OPEN, None, (_why_nothing(assessment.rule, facts, newest),))
+    found_at = certificate.refund_found_at
+    if offer(assessment, certificate.state, newest, is_refunded_outside=found_at is not None) != Offer.REFUND:
+        return Prospects(newest in OPEN, None, (_why_nothing(assessment.rule, facts, newest, found_at),))
     return Prospects(
         is_open=False,
         possible_until=assessment.request_by or assessment.revoke_by,
@@ -41,11 +42,13 @@ def prospects_of(certificate: Certificate, *, at: datetime) -> Prospects:
 # --- Nothing comes back ------------------------------------------------------------------------
 
 
-def _why_nothing(rule: Rule, facts: Facts, newest: str | None) -> str:
+def _why_nothing(rule: Rule, facts: Facts, newest: str | None, found_at: datetime | None) -> str:
     if newest in OPEN:
         return _("A refund of this certificate is under way.")
     if newest == RequestState.REFUNDED:
         return _("What you paid for this certificate has been given back.")
+    if found_at:
+        return found_outside(found_at).reason
     if rule == Rule.ISSUED_TOO_LONG:
         return _too_late(facts)
     return str(RULES[rule])

@@ -1,7 +1,7 @@
 """What Refund Records shows: a line a request, and the whole record of one."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from refunds.facts import facts_of, moment_of
 from refunds.models import RefundRequest
 from refunds.offer import Offer, offer
 from refunds.panel import request_chip, request_facts
-from refunds.parts import Part, parts_of
+from refunds.parts import Part, came_back_among, parts_of
 from refunds.policy import assess
 from refunds.states import ENDED_UNPAID, MONEY_ORDERED, OPEN, UNDECIDED, RequestState
 from refunds.timeline import Event, history_of, is_announced, next_of
@@ -36,22 +36,31 @@ class Row:
     refund: RefundRequest
     state: SafeString
     is_due: bool
+    # What of it came back and is still owed; empty where nothing is.
+    came_back: str = ""
 
 
-def row_of(refund: RefundRequest) -> Row:
-    return Row(refund, request_chip(refund.state), is_due=refund.state in UNDECIDED and refund.review_due is not None)
+def rows_of(refunds: Sequence[RefundRequest]) -> list[Row]:
+    came_back = came_back_among((refund.state, refund.reference) for refund in refunds)
+    return [_row(refund, came_back.get(refund.reference, "")) for refund in refunds]
+
+
+def _row(refund: RefundRequest, came_back: str) -> Row:
+    is_due = refund.state in UNDECIDED and refund.review_due is not None
+    return Row(refund, request_chip(refund.state, came_back=bool(came_back)), is_due, came_back)
 
 
 def poll_seconds(refunds: Iterable[RefundRequest]) -> int:
     """How soon the list asks again; 0 while nothing in it is in motion."""
     states = {refund.state for refund in refunds}
-    if states & MONEY_ORDERED:
+    # What failed or came back is with a person.
+    if states & (MONEY_ORDERED - {RequestState.PAYMENT_FAILED}):
         return MOVING
     return WAITING if states & OPEN else 0
 
 
-def version_of(refunds: Iterable[RefundRequest]) -> str:
-    return _digest([(refund.pk, refund.state) for refund in refunds])
+def version_of(rows: Iterable[Row]) -> str:
+    return _digest([(row.refund.pk, row.refund.state, row.came_back) for row in rows])
 
 
 def refresh_address(query: Mapping[str, str], version: str) -> str:
@@ -67,15 +76,15 @@ def context_of(refund: RefundRequest, at: datetime) -> dict[str, Any]:
     """Everything on a record's page. The request comes with its certificate, order and product."""
     parts, history, others = parts_of(refund), history_of(refund), _others(refund)
     return {
-        **request_facts(refund, at),
+        **request_facts(refund, at, parts),
         "amount_label": _amount_label(refund),
         "parts": [] if refund.state in NOTHING_COMES else parts,
         "history": history,
-        "next": next_of(refund, [part for part in parts if not part.is_paid], at),
+        "next": next_of(refund, parts, at),
         "is_late": refund.state == RequestState.UNDER_REVIEW and _is_past(refund, at),
         "is_due": refund.state in UNDECIDED and refund.review_due is not None,
         "is_provisional": refund.review_due is not None and not is_announced(refund.review_due),
-        "others": [(other, request_chip(other.state)) for other in others],
+        "others": [(row.refund, row.state) for row in rows_of(others)],
         "may_ask_again": _may_ask_again(refund, others, at),
         "version": _version(refund, parts, history, others),
         "poll_seconds": _poll_seconds(refund, parts),
@@ -123,7 +132,11 @@ def _may_ask_again(refund: RefundRequest, others: list[RefundRequest], at: datet
     if certificate.deleted_at or not is_newest:
         return False
     facts = facts_of(certificate)
-    return offer(assess(facts, moment_of(facts, at)), certificate.state, refund.state) == Offer.REFUND
+    is_refunded_outside = certificate.refund_found_at is not None
+    offered = offer(
+        assess(facts, moment_of(facts, at)), certificate.state, refund.state, is_refunded_outside=is_refunded_outside
+    )
+    return offered == Offer.REFUND
 
 
 def _is_past(refund: RefundRequest, at: datetime) -> bool:
@@ -134,7 +147,7 @@ def _poll_seconds(refund: RefundRequest, parts: Iterable[Part]) -> int:
     """Soon while the console itself is paying; slower while a person or an authority is awaited."""
     if refund.state not in OPEN:
         return 0
-    return MOVING if any(part.is_moving and part.is_connected for part in parts) else WAITING
+    return MOVING if any(part.is_moving for part in parts) else WAITING
 
 
 def _digest(shown: Any) -> str:

@@ -5,7 +5,7 @@ The policy says which rule it is; here stand the days on which that rule turned,
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from django.utils.translation import gettext as _
 
@@ -13,7 +13,7 @@ from core.clock import service_day, shift_day
 from core.money import format_money
 from core.templatetags.console_format import moment
 from refunds.policy import POLICIES, Facts, Policy, Rule
-from refunds.wording import RULES
+from refunds.wording import FOUND_FOR_ORDER, FOUND_OUTSIDE, RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,12 @@ def refusal_of(rule: Rule, facts: Facts) -> Refusal:
     if rule not in _REFUSALS:
         return Refusal(str(RULES[rule]))
     return _REFUSALS[rule](facts, POLICIES[facts.policy])
+
+
+def found_outside(found_at: datetime | None) -> Refusal:
+    """Why nothing is refunded while a refund stands that the channel made by itself; None: of its order, not of it."""
+    reason = FOUND_OUTSIDE % {"time": moment(found_at)} if found_at else str(FOUND_FOR_ORDER)
+    return Refusal(reason, instead=_("You need not do anything. To ask about it, name the instance ID."))
 
 
 def _uploaded(facts: Facts, policy: Policy) -> Refusal:

@@ -86,3 +86,5 @@ class LapseCause(models.TextChoices):
 class Verdict(models.TextChoices):
     APPROVE = "approve", _("Approved")
     REJECT = "reject", _("Rejected")
+    # The money had gone back already, by the channel itself.
+    CONFIRM = "confirm", _("Confirmed: refunded at the channel")

@@ -11,11 +11,22 @@ from core import audit
 from core.business_days import ANNOUNCED_YEARS
 from core.clock import service_day
 from core.models import AuditEntry
+from core.money import format_money
 from core.templatetags.console_format import moment
 from refunds.models import RefundRequest
-from refunds.parts import Part, payment
+from refunds.parts import Part, in_a_sentence, parts_of, payment
+from refunds.standing import Standing
 from refunds.states import LapseCause, Reason, RequestState
-from refunds.wording import ACTS, LAPSE_CAUSES, STANDS, STANDS_WHILE_CLOSING, USUAL_REVIEW
+from refunds.wording import (
+    ACTS,
+    LAPSE_CAUSES,
+    OWED,
+    STANDS,
+    STANDS_CAME_BACK,
+    STANDS_WHILE_CLOSING,
+    STILL_OWED,
+    USUAL_REVIEW,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,10 @@ def _who(entry: AuditEntry, request: RefundRequest) -> str:
 
 
 def _note(entry: AuditEntry, request: RefundRequest) -> str:
-    """What a customer may read beside an act: their own reason, our answer, a cause. Notes among staff stay there."""
+    """What a customer may read beside an act: their own reason, our answer, a cause, how much of the money.
+
+    Notes among staff stay there, and so do a channel's words on why it did not pay: they are not written for customers.
+    """
     if entry.act == "requested":
         return request.reason_in_words if request.reason == Reason.OTHER else str(Reason(request.reason).label)
     if entry.act == "rejected":
@@ -53,15 +67,40 @@ def _note(entry: AuditEntry, request: RefundRequest) -> str:
         return str(LAPSE_CAUSES[LapseCause(request.lapse_cause)])
     if entry.act == "approved" and entry.by_id is None:
         return _("The refund rules need no review here.")
+    if "part" in entry.detail:
+        return _part(**entry.detail["part"])
     return ""
+
+
+def _part(*, amount: int, currency: str, channel: str) -> str:
+    told = {"amount": format_money(amount, currency), "channel": in_a_sentence(channel)}
+    return _("%(amount)s, paid to your %(channel)s.") % told
 
 
 # --- Where it stands ---------------------------------------------------------------------------
 
 
-def stands(request: RefundRequest) -> str:
-    """Where the request stands, in one sentence. It comes with its certificate."""
-    words = STANDS_WHILE_CLOSING if _awaits_authority(request) else STANDS[RequestState(request.state)]
+# In these states the parts say how it came to it.
+_TOLD_BY_PARTS = frozenset({RequestState.PAYMENT_FAILED, RequestState.FAILED})
+
+
+def stands(request: RefundRequest, parts: Iterable[Part] | None = None) -> str:
+    """Where the request stands, in a sentence or two. It comes with its certificate; `parts` are read where needed."""
+    if request.state in _TOLD_BY_PARTS:
+        parts = list(parts_of(request) if parts is None else parts)
+        if owed := [part for part in parts if part.standing in OWED]:
+            return " ".join([*map(_owed, owed), str(STILL_OWED)])
+        if any(part.came_back or part.standing == Standing.CAME_BACK_FOR_GOOD for part in parts):
+            return _told(request, STANDS_CAME_BACK)
+    return _told(request, STANDS_WHILE_CLOSING if _awaits_authority(request) else STANDS[RequestState(request.state)])
+
+
+def _owed(part: Part) -> str:
+    told = {"amount": part.money, "channel": in_a_sentence(part.channel), "when": moment(part.since)}
+    return str(OWED[part.standing]) % told
+
+
+def _told(request: RefundRequest, words: str | Promise) -> str:
     return str(words) % {
         "amount": request.money,
         "ended": moment(request.ended_at),
@@ -77,7 +116,7 @@ def _awaits_authority(request: RefundRequest) -> bool:
 
 
 def next_of(request: RefundRequest, parts: Iterable[Part], at: datetime) -> list[str]:
-    """What comes next, one step after another, as of `at`; empty when nothing does. `parts` is what is not paid yet."""
+    """What comes next, one step after another, as of `at`; empty when nothing does. It comes with its parts."""
     if request.state == RequestState.UNDER_REVIEW:
         return [_decision(request, at), *_closing(request), *_payments(parts)]
     if request.state == RequestState.AWAITING_ANSWER:
@@ -123,4 +162,4 @@ def _closing(request: RefundRequest) -> list[str]:
 
 
 def _payments(parts: Iterable[Part]) -> list[str]:
-    return [payment(part) for part in parts]
+    return list(filter(None, map(payment, parts)))

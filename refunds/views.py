@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -23,6 +24,7 @@ from refunds.exceptions import (
     FactsChanged,
     MayNotRequest,
     NotRefundable,
+    RefundedOutside,
     RequestMoved,
     SummaryChanged,
 )
@@ -109,6 +111,9 @@ def _submit(request: SignedInRequest, certificate: Certificate, sent: Sent, sign
     except NO_LONGER_SO:
         now = panel.situation_of(owned_certificate(request, certificate.instance_id), timezone.now())
         return _answer_step(request, now, sent)
+    except RefundedOutside:
+        now = panel.situation_of(owned_certificate(request, certificate.instance_id), timezone.now())
+        return _show_obstacle(request, now, sent, status=CONFLICT, obstacle=panel.refunded_outside(now))
     except AT_ODDS:
         logger.exception("a refund of %s could not be requested", certificate)
         return _show_at_odds(request, certificate, sent)
@@ -143,10 +148,15 @@ def _show_step(
 
 
 def _show_obstacle(
-    request: SignedInRequest, situation: Situation, sent: Sent | None = None, *, status: int = 200
+    request: SignedInRequest,
+    situation: Situation,
+    sent: Sent | None = None,
+    *,
+    status: int = 200,
+    obstacle: tuple[str, dict[str, Any]] | None = None,
 ) -> HttpResponse:
     """Why no request can be made now; what was typed already is shown, so that it is not lost."""
-    template, context = panel.obstacle_of(situation)
+    template, context = obstacle or panel.obstacle_of(situation)
     if sent:
         context |= {"was_sent": True, "own_words": sent.own_words, "changes": sent.changes_to(situation.summary)}
     return show_panel(request, template, _("Refund Application"), context, status=status)
@@ -211,12 +221,13 @@ def refund_records(request: SignedInRequest) -> HttpResponse:
     """The account's requests, newest first; for htmx the list alone, and 204 while it is as `since` says."""
     mine = RefundRequest.objects.owned_by(request.user).select_related("certificate").defer("certificate__pem")
     page = page_of(mine, request.GET)
-    version = records.version_of(page.rows)
+    rows = records.rows_of(page.rows)
+    version = records.version_of(rows)
     if wants_fragment(request) and request.GET.get("since") == version:
         return HttpResponse(status=204)
     context = {
         "page": page,
-        "rows": [records.row_of(each) for each in page.rows],
+        "rows": rows,
         "refresh_url": records.refresh_address(request.GET, version),
         "poll_seconds": records.poll_seconds(page.rows),
     }

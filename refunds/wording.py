@@ -2,8 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from payments.states import PayoutState
 from refunds.policy import Review, Rule, Warning
+from refunds.standing import Standing
 from refunds.states import LapseCause, RequestState
 
 # Why a certificate shows what it shows; the first sentence says it, the second what can be done.
@@ -55,6 +55,16 @@ WARNINGS = {
     ),
 }
 
+# A refund that the payment channel made by itself closes the Refund action.
+FOUND_OUTSIDE = _(
+    "A refund of this certificate was made by the payment channel itself; it was found on %(time)s. "
+    "Our staff are looking at it, so no other refund can be requested."
+)
+FOUND_FOR_ORDER = _(
+    "A refund of the same order was made by the payment channel itself. "
+    "Until our staff have looked at it, nothing else of this order can be paid back."
+)
+
 # Business days, as the product page says: "within 5 business days on average".
 USUAL_REVIEW = 5
 
@@ -87,7 +97,7 @@ STANDS = {
     ),
     RequestState.APPROVED: _("The refund is approved and %(amount)s has been ordered back."),
     RequestState.PAYING: _("The money is on its way to you."),
-    RequestState.PAYMENT_FAILED: _("A payment did not go through. It is being tried again."),
+    RequestState.PAYMENT_FAILED: _("A part of the money did not reach you. It is still owed to you."),
     RequestState.REFUNDED: _("%(amount)s was paid back on %(ended)s."),
     RequestState.REJECTED: _("The request was rejected on %(ended)s."),
     RequestState.CANCELLED: _("You cancelled the request on %(ended)s."),
@@ -100,21 +110,72 @@ STANDS_WHILE_CLOSING = _(
     "The refund is approved. %(amount)s is ordered back as soon as the certificate authority has confirmed that the "
     "application is closed."
 )
+# What is still owed of a refund whose payment failed or came back, and what we do about it.
+OWED = {
+    Standing.CAME_BACK: _("%(amount)s that we had paid to your %(channel)s came back to us on %(when)s."),
+    Standing.FAILED: _("%(amount)s could not be paid to your %(channel)s."),
+}
+STILL_OWED = _("It is still owed to you, and our staff see to it; you need not do anything.")
+CAME_BACK = _("Money came back, still owed to you")
+CAME_BACK_MARK = ("bad", "undo-2")
+# For a list: how much came back, and when.
+CAME_BACK_SHORT = _("%(amount)s came back on %(when)s, still owed to you")
+# Given up after money had come back.
+STANDS_CAME_BACK = _(
+    "The refund failed on %(ended)s: the money came back to us, and no other way was found to send it. The certificate "
+    "is no longer on hold."
+)
 LAPSE_CAUSES = {
     LapseCause.EXPIRED: _("the certificate expired before the refund was decided"),
     LapseCause.ISSUED: _("the certificate was issued meanwhile"),
     LapseCause.UNANSWERED: _("our question was not answered"),
 }
 
-PAYOUT_STATES = {
-    PayoutState.ORDERED: _("ordered"),
-    PayoutState.SENT: _("on its way"),
-    PayoutState.PAID: _("paid"),
-    PayoutState.FAILED: _("failed, being retried"),
-    PayoutState.UNKNOWN: _("being checked"),
-    PayoutState.RETURNED: _("came back"),
+# How far a part is; `when` is when it was paid, failed or came back. What is not ordered yet has no word.
+PART_STATES = {
+    Standing.ORDERED: _("ordered"),
+    Standing.BY_HAND: _("ordered"),
+    Standing.ON_ITS_WAY: _("on its way"),
+    Standing.CHECKED: _("being checked"),
+    Standing.CHECKED_BY_STAFF: _("being checked by our staff"),
+    Standing.PAID: _("paid on %(when)s"),
+    Standing.FAILED: _("failed on %(when)s, with our staff"),
+    Standing.CAME_BACK: _("came back on %(when)s"),
+    Standing.GIVEN_UP: _("failed on %(when)s"),
+    Standing.CAME_BACK_FOR_GOOD: _("came back on %(when)s"),
 }
-PAYOUT_GIVEN_UP = _("failed")
+# The same of what was ordered in place of money that had come back.
+PART_STATES_ANEW = {
+    Standing.ORDERED: _("ordered anew"),
+    Standing.BY_HAND: _("ordered anew"),
+    Standing.ON_ITS_WAY: _("on its way again"),
+    Standing.PAID: _("paid anew on %(when)s"),
+}
+# What comes next of a part: how it reaches its channel, and who sees to it.
+_TRANSFERRED = _("%(amount)s goes to your %(channel)s: our staff transfer it, and the record says when it is done.")
+_SENT = _("%(amount)s goes to your %(channel)s; it may take some days until you see it there.")
+PART_COMES = {
+    Standing.TO_COME: _SENT,
+    Standing.TO_COME_BY_HAND: _TRANSFERRED,
+    Standing.ORDERED: _SENT,
+    Standing.BY_HAND: _TRANSFERRED,
+    Standing.ON_ITS_WAY: _(
+        "%(amount)s is on its way to your %(channel)s; it may take some days until you see it there."
+    ),
+    Standing.CHECKED: _(
+        "We were not told whether %(amount)s has reached your %(channel)s. The console asks again by itself, and sends "
+        "nothing a second time before it knows."
+    ),
+    Standing.CHECKED_BY_STAFF: _(
+        "We were not told whether %(amount)s has reached your %(channel)s. Our staff find out, and send it again if it "
+        "has not."
+    ),
+    Standing.FAILED: _("Our staff send the %(amount)s to your %(channel)s again, or find another way."),
+    Standing.CAME_BACK: _("Our staff send the %(amount)s to your %(channel)s again, or find another way."),
+}
+PART_COMES_TO_BALANCE = dict.fromkeys(
+    (Standing.TO_COME, Standing.ORDERED, Standing.ON_ITS_WAY), _("%(amount)s goes to your %(channel)s.")
+)
 
 # What a customer reads in the history of a request, by the act in the audit trail; who did it stands beside it.
 ACTS = {
@@ -122,8 +183,10 @@ ACTS = {
     "approved": _("Approved"),
     "money_ordered": _("Money ordered back"),
     "paying": _("Payment under way"),
-    "payment_failed": _("A payment failed and is being tried again"),
+    "payment_failed": _("A payment did not go through; our staff see to it"),
+    "returned": _("Money came back to us"),
     "refunded": _("Refunded"),
+    "confirmed": _("The money had gone back to you already"),
     "rejected": _("Rejected"),
     "cancelled": _("Request cancelled"),
     "lapsed": _("Lapsed"),

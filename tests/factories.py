@@ -68,7 +68,9 @@ def reviewer(name: str = "reviewer") -> User:
 
 
 def cashier(name: str = "cashier") -> User:
-    return staff(name, "payments.record_payout", "payments.view_payout", "refunds.view_refundrequest")
+    return staff(
+        name, "payments.record_payout", "payments.send_payout", "payments.view_payout", "refunds.view_refundrequest"
+    )
 
 
 def clerk(name: str = "clerk") -> User:

@@ -6,7 +6,7 @@ Plain SQL, so that no model, manager or service stands between the question and 
 
 from django.db import connection
 
-from certificates.states import CertificateState
+from certificates.states import CAN_END, CertificateState
 from payments.states import GONE, UNDER_WAY, PayoutState
 from refunds.states import LIVE, OPEN, RequestState
 
@@ -45,8 +45,54 @@ INVARIANTS = {
         SELECT p.id, r.reference, d.id FROM payments_payout p
         LEFT JOIN refunds_refundrequest r ON r.reference = p.reference
         LEFT JOIN refunds_decision d
-          ON d.request_id = r.id AND d.verdict = 'approve' AND d.effective_at <= p.ordered_at
-        WHERE d.id IS NULL OR COALESCE(d.by_id, 0) <> COALESCE(p.approved_by_id, 0)
+          ON d.request_id = r.id AND d.verdict IN ('approve', 'confirm') AND d.effective_at <= p.ordered_at
+        WHERE d.id IS NULL
+          OR (d.verdict = 'approve' AND COALESCE(d.by_id, 0) <> COALESCE(p.approved_by_id, 0))
+          OR (d.verdict = 'confirm'
+              AND COALESCE(CASE WHEN p.follows_id IS NULL THEN p.recorded_by_id ELSE p.approved_by_id END, -1)
+                <> COALESCE(d.by_id, 0))
+    """,
+    "a request was both approved and confirmed": """
+        SELECT request_id FROM refunds_decision WHERE verdict IN ('approve', 'confirm')
+        GROUP BY request_id HAVING COUNT(*) > 1
+    """,
+    "what came back was made good twice, by another part, or before it came back": """
+        SELECT p.id, b.id FROM payments_payout p JOIN payments_payout b ON b.id = p.follows_id
+        WHERE b.state <> 'returned' OR p.reference <> b.reference OR p.payment_id <> b.payment_id
+          OR p.amount <> b.amount OR p.currency <> b.currency OR p.ordered_at < b.returned_at OR p.key = b.key
+        UNION ALL SELECT MIN(id), MAX(id) FROM payments_payout WHERE follows_id IS NOT NULL
+        GROUP BY follows_id HAVING COUNT(*) > 1
+        UNION ALL SELECT p.id, b.id FROM payments_payout p JOIN payments_payout b
+          ON b.reference = p.reference AND b.payment_id = p.payment_id AND b.id < p.id
+        WHERE p.follows_id IS NULL
+    """,
+    "money came back, and its request or its certificate does not know": f"""
+        SELECT r.reference, r.state, c.state FROM payments_payout p
+        JOIN refunds_refundrequest r ON r.reference = p.reference
+        JOIN certificates_certificate c ON c.id = r.certificate_id
+        LEFT JOIN payments_payout s ON s.follows_id = p.id
+        WHERE p.state = 'returned' AND s.id IS NULL AND NOT (
+          (r.state = 'payment_failed' AND p.given_up_at IS NULL AND c.hold = r.reference
+           AND c.state IN {_in(CAN_END)})
+          OR (r.state = 'failed' AND p.given_up_at IS NOT NULL))
+    """,
+    "the payouts that count for a request are not its amount": """
+        SELECT r.reference, r.state FROM refunds_refundrequest r
+        JOIN payments_payout p ON p.reference = r.reference
+        LEFT JOIN payments_payout s ON s.follows_id = p.id
+        WHERE s.id IS NULL GROUP BY r.reference, r.state, r.amount HAVING SUM(p.amount) <> r.amount
+    """,
+    "money came back, and the audit trail of its request does not say so as often": """
+        SELECT r.reference FROM refunds_refundrequest r
+        WHERE (SELECT COUNT(*) FROM payments_payout p WHERE p.reference = r.reference AND p.state = 'returned')
+          <> (SELECT COUNT(*) FROM core_auditentry a
+              WHERE a.subject = 'refunds.refundrequest:' || r.reference AND a.act = 'returned')
+    """,
+    "a payout has a day in the books, a time of its return, or staff that its state does not have": f"""
+        SELECT id, state FROM payments_payout
+        WHERE (booked_on IS NOT NULL) <> (state IN ('paid', 'returned'))
+          OR (returned_at IS NOT NULL) <> (state = 'returned')
+          OR (handed_over_at IS NOT NULL AND state NOT IN {_in(UNDER_WAY)})
     """,
     "money is gone for a request that ended without it or is not decided": f"""
         SELECT p.id, r.reference, r.state FROM payments_payout p
@@ -91,9 +137,19 @@ INVARIANTS = {
         SELECT p.id, p.state FROM payments_payout p LEFT JOIN payments_ledgerentry e ON e.payout_id = p.id
         GROUP BY p.id, p.state
         HAVING COALESCE(SUM(CASE e.cause WHEN 'payout_ordered' THEN 1 WHEN 'payout_failed' THEN -1 ELSE 0 END), 0)
-            <> CASE WHEN p.state IN {_in(GONE)} THEN 1 ELSE 0 END
+            <> CASE WHEN p.state IN {_in(GONE | {"returned"})} THEN 1 ELSE 0 END
           OR COALESCE(SUM(CASE e.cause WHEN 'payout_paid' THEN 1 ELSE 0 END), 0)
-            <> CASE p.state WHEN 'paid' THEN 1 ELSE 0 END
+            <> CASE WHEN p.state IN ('paid', 'returned') THEN 1 ELSE 0 END
+          OR COALESCE(SUM(CASE e.cause WHEN 'payout_returned' THEN 1 ELSE 0 END), 0)
+            <> CASE p.state WHEN 'returned' THEN 1 ELSE 0 END
+    """,
+    "what the books of a channel say was paid is not what is paid": """
+        SELECT a.channel, a.currency FROM payments_ledgeraccount a
+        WHERE a.kind = 'channel' AND
+          (SELECT COALESCE(SUM(amount), 0) FROM payments_ledgerentry WHERE credit_id = a.id)
+          - (SELECT COALESCE(SUM(amount), 0) FROM payments_ledgerentry WHERE debit_id = a.id)
+          <> (SELECT COALESCE(SUM(amount), 0) FROM payments_payout
+              WHERE state = 'paid' AND channel = a.channel AND currency = a.currency)
     """,
     "an entry of the books carries another amount than its payout": """
         SELECT e.id FROM payments_ledgerentry e JOIN payments_payout p ON p.id = e.payout_id
@@ -115,12 +171,19 @@ INVARIANTS = {
     """,
     "an act that happens once stands twice in the audit trail": """
         SELECT subject, act FROM core_auditentry
-        WHERE act IN ('requested', 'approved', 'money_ordered', 'refunded', 'rejected', 'cancelled', 'lapsed', 'failed')
+        WHERE act IN
+          ('requested', 'approved', 'money_ordered', 'confirmed', 'rejected', 'cancelled', 'lapsed', 'failed')
         GROUP BY subject, act HAVING COUNT(*) > 1
+    """,
+    "a request was refunded more than once for each time that money came back": """
+        SELECT subject FROM core_auditentry WHERE act IN ('refunded', 'confirmed', 'returned')
+        GROUP BY subject
+        HAVING SUM(CASE act WHEN 'returned' THEN 0 ELSE 1 END) > 1 + SUM(CASE act WHEN 'returned' THEN 1 ELSE 0 END)
     """,
     "a request ended, and the audit trail does not say so": """
         SELECT r.reference, r.state FROM refunds_refundrequest r
-        LEFT JOIN core_auditentry a ON a.subject = 'refunds.refundrequest:' || r.reference AND a.act = r.state
+        LEFT JOIN core_auditentry a ON a.subject = 'refunds.refundrequest:' || r.reference
+          AND (a.act = r.state OR (r.state = 'refunded' AND a.act = 'confirmed'))
         WHERE r.state IN ('refunded', 'rejected', 'cancelled', 'lapsed', 'failed') AND a.id IS NULL
     """,
     "a payout could not be settled": """

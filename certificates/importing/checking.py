@@ -1,17 +1,20 @@
 """Judges whole orders, against each other and against what the console has already; writes nothing to the database."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from certificates.importing.problems import Problem
 from certificates.importing.rows import ORDER_FIELDS, Row, minor
 from certificates.importing.spool import BAD, KNOWN, KnownAccount, Spool, SpooledOrder
-from certificates.models import Certificate, ImportedRow, Order
+from certificates.models import Certificate, ImportedRow, Order, OrderPayment
 from certificates.orders import MOST_CERTIFICATES
 from core.models import User
-from payments.models import Payment
+from payments.models import BankAccount, Payment
+from payments.payers import Payer
+from payments.services import AccountUnreadable, payer_of
+from payments.states import Channel
 
 AT_ONCE = 500  # orders that are looked up together
 
@@ -33,7 +36,7 @@ def load_accounts(spool: Spool) -> None:
 
 def _judge(order: SpooledOrder, spool: Spool, stored: "_Stored") -> None:
     if order.number in stored.orders:
-        problems = list(_changes(order, stored.rows.get(order.number)))
+        problems = [*_changes(order, stored.rows.get(order.number)), *_other_payer(order, stored)]
     else:
         problems = [*_disagreements(order), *_conflicts(order, spool, stored)]
         if order.verdict != BAD:
@@ -54,6 +57,7 @@ class _Stored:
         found = ImportedRow.objects.filter(certificate__order__number__in=numbers if self.orders else [])
         for number, row in found.order_by("certificate_id").values_list("certificate__order__number", "row"):
             self.rows[number].append(row)
+        self.accounts = _accounts_of(order for order in orders if order.number in self.orders)
         new = [row for order in orders if order.number not in self.orders for row in order.rows]
         self.references = _references(new)
         ids = [row.values["instance_id"] for row in new if row.values["instance_id"]]
@@ -75,6 +79,17 @@ def _references(rows: Sequence[Row]) -> set[tuple[str, str]]:
     return found
 
 
+def _accounts_of(orders: Iterable[SpooledOrder]) -> dict[str, BankAccount]:
+    """The bank accounts of stored orders, by order number."""
+    numbers = [order.number for order in orders]
+    if not numbers:
+        return {}
+    links = OrderPayment.objects.filter(order__number__in=numbers, payment__channel=Channel.BANK)
+    payments = dict(links.values_list("payment", "order__number"))
+    accounts = BankAccount.objects.filter(payment__in=payments)
+    return {payments[account.payment_id]: account for account in accounts}
+
+
 # --- An order that is stored already ------------------------------------------------------------
 
 
@@ -94,6 +109,28 @@ def _changes(order: SpooledOrder, stored: list[dict[str, Any]] | None) -> Iterat
         else:
             left.remove(before)
             yield from _differences(row, before)
+
+
+def _other_payer(order: SpooledOrder, stored: "_Stored") -> Iterator[Problem]:
+    """An account that is not the one imported. What staff have recorded since is the console's own, and stands."""
+    account = stored.accounts.get(order.number)
+    if account is not None and account.recorded_by_id is not None:
+        return
+    for row in order.rows:
+        reason = _other_account(row.payer, account)
+        if reason:
+            yield Problem(row.line, "bank_account", reason)
+
+
+def _other_account(payer: Payer, account: BankAccount | None) -> str:
+    if account is None:
+        return "is given, and was not when the order was imported: record it at the desk" if payer else ""
+    if not payer:
+        return "is missing, and was given when the order was imported"
+    try:
+        return "" if payer_of(account) == payer else "is not the one that was imported, with its bank_holder"
+    except AccountUnreadable:
+        return "cannot be compared: none of KEY_ENCRYPTION_KEYS opens the one that was imported"
 
 
 def _take(rows: list[dict[str, Any]], row: dict[str, Any]) -> bool:
@@ -132,6 +169,14 @@ def _disagreements(order: SpooledOrder) -> Iterator[Problem]:
             if row.values[field] != first.values[field]:
                 here, there = shown(row.values[field]), shown(first.values[field])
                 yield Problem(row.line, field, f"is {here}, and {there} in line {first.line} of the same order")
+        for field, is_same in _payer_agreement(row.payer, first.payer):
+            if not is_same:
+                yield Problem(row.line, field, f"is not that of line {first.line} of the same order")
+
+
+def _payer_agreement(payer: Payer, other: Payer) -> list[tuple[str, bool]]:
+    """Column by column; what they say is never told."""
+    return [("bank_holder", payer.holder == other.holder), ("bank_account", payer.number == other.number)]
 
 
 def _order_contradictions(order: SpooledOrder) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ REQUIRED = (
 OPTIONAL = (
     *("email", "policy", "price", "free", "domains", "service_days", "instance_id", "certificate"),
     *("submitted_at", "validated_at", "issued_at", "revocation_requested_at", "revoked_at"),
+    *("bank_holder", "bank_account"),
 )
 COLUMNS = frozenset({*REQUIRED, *OPTIONAL})
 

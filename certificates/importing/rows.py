@@ -15,6 +15,8 @@ from certificates.orders import CertificateLine
 from certificates.states import DomainType, Level
 from certificates.x509 import Handover, UnreadableCertificate, read_certificate
 from core.money import AmountError, parse_amount
+from payments.payers import NO_PAYER, Payer
+from payments.states import Channel
 
 # What every row of an order has to say alike.
 ORDER_FIELDS = (
@@ -61,6 +63,8 @@ class Row:
     line: int
     values: dict[str, Any]
     handover: Handover | None
+    # The account of the order's bank payment. Kept apart: the values stay readable in the database.
+    payer: Payer = NO_PAYER
 
     @property
     def number(self) -> str:
@@ -99,7 +103,11 @@ class _Reading:
         taken["certificate"] = handover and handover.fingerprint
         if handover and not taken["domains"]:
             taken["domains"] = self.take("certificate", lambda _: domain_names(handover.names)) or []
-        return Row(self.raw.line, taken, handover)
+        return Row(self.raw.line, taken, handover, self._payer())
+
+    def _payer(self) -> Payer:
+        holder, number = self.take("bank_holder", values.bank_holder), self.take("bank_account", values.bank_account)
+        return Payer(holder or "", number or "")
 
     def take(self, name: str, parse: Callable[[Any], Any]) -> Any:
         value = self.raw.values.get(name, "")
@@ -205,11 +213,28 @@ def _guess_contradictions(row: dict[str, Any], issued: datetime, at: datetime) -
             yield name, "is before the certificate was issued by its own dates"
 
 
+def _payer_contradictions(row: Row, _at: datetime) -> Iterator[tuple[str, str]]:
+    if not row.payer:
+        return
+    given = "bank_account" if row.payer.number else "bank_holder"
+    of_bank = [payment for payment in row.values["payments"] if payment["channel"] == Channel.BANK]
+    if not row.payer.number:
+        yield "bank_account", "is missing, and bank_holder is given"
+    if not row.payer.holder:
+        yield "bank_holder", "is missing, and bank_account is given"
+    if not of_bank:
+        yield given, "is given, and no payment of the order is the bank's"
+    elif len(of_bank) > 1:
+        reason = f"is given, and {len(of_bank)} payments of the order are the bank's: record theirs at the desk"
+        yield given, reason
+
+
 _CONTRADICTIONS: tuple[tuple[frozenset[str], Callable[[Row, datetime], Iterator[tuple[str, str]]]], ...] = (
     (frozenset({*AMOUNTS, "currency", "payments", "free"}), _money_contradictions),
     (frozenset({*EVENTS, "paid_at", "certificate"}), _event_contradictions),
     (frozenset({"free", "level", "domain_type", "domains", "certificate", *EVENTS}), _product_contradictions),
     (frozenset({*EVENTS, "paid_at", "certificate", "domains"}), _certificate_contradictions),
+    (frozenset({"payments", "bank_holder", "bank_account"}), _payer_contradictions),
 )
 
 

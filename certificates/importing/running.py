@@ -1,6 +1,6 @@
 """The two passes of an import, and what came of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ from certificates.models import Order
 from certificates.orders import OrderToStore, PaymentLine
 from certificates.storing import store_orders
 from core.money import parse_amount
+from payments.services import keep_payers
+from payments.states import Channel
 
 # How much is stored in one transaction: on SQLite nobody else writes meanwhile, so it lasts a fraction of a second.
 BATCH = 1000  # certificates and domains together
@@ -67,7 +69,7 @@ def import_orders(
                 # An order that somebody else has stored since it was judged fails by its number: what they stored
                 # must be compared, which the same file does when it is imported again.
                 with transaction.atomic():
-                    store_orders(batch)
+                    _store(batch, at=at)
                 advance(len(batch))
         return outcome
 
@@ -132,14 +134,25 @@ def _judged(row: RawRow | BadRow, rules: Rules) -> Row | BadRow:
 # --- The second pass ----------------------------------------------------------------------------
 
 
-def _batches(spool: Spool) -> Iterator[list[OrderToStore]]:
+def _store(batch: Sequence[SpooledOrder], *, at: datetime) -> None:
+    store_orders([order_to_store(spooled) for spooled in batch])
+    payers = {_bank_reference(spooled): spooled.first.payer for spooled in batch if spooled.first.payer}
+    keep_payers(payers, at=at)
+
+
+def _bank_reference(spooled: SpooledOrder) -> str:
+    """The reference of the bank payment that a payer's account belongs to; there is one."""
+    return next(part["reference"] for part in spooled.first.values["payments"] if part["channel"] == Channel.BANK)
+
+
+def _batches(spool: Spool) -> Iterator[list[SpooledOrder]]:
     """The new orders, as many at once as are quickly stored."""
-    batch: list[OrderToStore] = []
+    batch: list[SpooledOrder] = []
     size = 0
     for spooled in spool.orders():
         if spooled.verdict != NEW:
             continue
-        batch.append(order_to_store(spooled))
+        batch.append(spooled)
         size += sum(1 + len(row.values["domains"]) for row in spooled.rows)
         if size >= BATCH:
             yield batch

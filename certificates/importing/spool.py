@@ -13,6 +13,8 @@ from typing import Any, Self
 from certificates.importing.problems import BadRow, Problem
 from certificates.importing.rows import Row
 from certificates.x509 import Handover
+from core.encryption import decrypt, encrypt
+from payments.payers import NO_PAYER, Payer
 
 KNOWN, BAD = "known", "bad"
 NEW = ""
@@ -181,12 +183,22 @@ class Spool:
 
 
 def _written(row: Row) -> str:
-    return json.dumps([row.values, row.handover and asdict(row.handover)], default=datetime.isoformat)
+    kept = [row.values, row.handover and asdict(row.handover), _sealed(row.payer)]
+    return json.dumps(kept, default=datetime.isoformat)
 
 
 def _read(line: int, content: str) -> Row:
-    values, handover = json.loads(content)
-    return Row(line, values, handover and _handover(handover))
+    values, handover, payer = json.loads(content)
+    return Row(line, values, handover and _handover(handover), _opened(payer))
+
+
+def _sealed(payer: Payer) -> str:
+    """No account stands readable in a file, not even in a nameless one."""
+    return encrypt(json.dumps([payer.holder, payer.number]).encode()) if payer else ""
+
+
+def _opened(token: str) -> Payer:
+    return Payer(*json.loads(decrypt(token))) if token else NO_PAYER
 
 
 def _handover(kept: dict[str, Any]) -> Handover:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from certificates.importing.problems import Unfit
 from certificates.states import DomainType, Level
 from core.clock import as_utc
 from core.money import parse_amount, plain_amount
+from payments.payers import BadPayer, read_holder, read_number
 from payments.states import Channel
 
 FIRST_YEAR, LAST_YEAR = 1970, 2200
@@ -161,6 +162,22 @@ def _payment(part: Mapping[str, Any], currency_code: str | None) -> dict[str, st
     if not plain.strip("0."):
         raise Unfit("have an amount of 0")
     return {"channel": channel, "amount": plain, "reference": reference}
+
+
+def bank_holder(value: Any) -> str:
+    return _of_payer(read_holder, value)
+
+
+def bank_account(value: Any) -> str:
+    return _of_payer(read_number, value)
+
+
+def _of_payer(reader: Callable[[str], str], value: Any) -> str:
+    """No refusal repeats what was read."""
+    try:
+        return reader(line_of_text(value))
+    except BadPayer as error:
+        raise Unfit(str(error)) from None
 
 
 def level(value: Any) -> str:

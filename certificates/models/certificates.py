@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Case, CheckConstraint, F, Q, UniqueConstraint, When
 from django.utils.translation import gettext_lazy as _
-from django_fsm import transition
+from django_fsm import RETURN_VALUE, transition
 
 from certificates.names import shown
 from certificates.states import APPLICATION_RUNNING, CERTIFICATE_EDGES, FIRST_STATES, CertificateState, Source
@@ -98,6 +98,10 @@ class Certificate(StatefulModel):
     # Its authority was asked and gave no answer; null again with the first answer.
     authority_silent_since = models.DateTimeField(_("authority silent since"), null=True, blank=True)
     deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True)
+    # What it was when it was refunded; empty while it is not.
+    state_before_refund = models.CharField(_("state before its refund"), max_length=30, blank=True)
+    # A refund of it was found that the channel made by itself: no other is offered.
+    refund_found_at = models.DateTimeField(_("refund found at the channel"), null=True, blank=True)
 
     not_before = models.DateTimeField(_("valid from"), null=True, blank=True)
     not_after = models.DateTimeField(_("valid until"), null=True, blank=True)
@@ -205,6 +209,13 @@ class Certificate(StatefulModel):
     @transition("state", source=arrows(CERTIFICATE_EDGES, _S.REFUNDED), target=_S.REFUNDED)
     def refund(self) -> None:
         """Its money is back."""
+        self.state_before_refund = self.state
+
+    @transition("state", source=_S.REFUNDED, target=RETURN_VALUE(*sorted(CERTIFICATE_EDGES[_S.REFUNDED])))
+    def undo_refund(self) -> str:
+        """Its money came back to us: it is what it was before."""
+        state, self.state_before_refund = self.state_before_refund, ""
+        return state
 
 
 class Domain(models.Model):

@@ -2,7 +2,8 @@
 
 from certificates.services.answers import may_record_answer, record_closed, record_issued, record_revoked
 from certificates.services.enrolling import advance_enrollment
-from certificates.services.holding import hold, refund, release
+from certificates.services.found_refunds import refund_found
+from certificates.services.holding import hold, refund, release, undo_refund
 from certificates.services.locking import lock, lock_for_owner
 from certificates.services.verifying import look_for_proof
 
@@ -17,5 +18,7 @@ __all__ = [
     "record_issued",
     "record_revoked",
     "refund",
+    "refund_found",
     "release",
+    "undo_refund",
 ]

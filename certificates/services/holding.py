@@ -32,6 +32,13 @@ def release(certificate: Certificate) -> None:
     certificate.save()
 
 
+def undo_refund(certificate: Certificate, reference: str) -> None:
+    """A locked certificate's money came back to us: it is what it was before, and held until that is made good."""
+    certificate.undo_refund()
+    certificate.hold = reference
+    certificate.save()
+
+
 def refund(certificate: Certificate) -> None:
     """End a locked certificate whose money is back. Raises TransitionNotAllowed from any other than a final state."""
     certificate.hold = ""

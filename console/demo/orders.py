@@ -156,6 +156,8 @@ def _with_refunds(make: Maker) -> Iterator[Purchase]:
         ALIPAY,
     )
     yield order("paying", 58, Item(EV_MULTI, ["bank.example.com", "www.bank.example.com"]), BALANCE_AND_BANK, 50_000)
+    yield order("came back", 95, Item(OV, ["museum.example.org"]), BANK)
+    yield order("nobody knows", 44, Item(DV_WILDCARD, ["*.tickets.example.net"]), CARD)
     yield order("payment failed", 75, Item(OV_WILDCARD, ["*.branch.example.com"]), BANK)
     yield order(
         "under review",
@@ -169,6 +171,9 @@ def _with_refunds(make: Maker) -> Iterator[Purchase]:
         Item(DV, ["geo.example.net"], failure="Ownership of geo.example.net was not proven within 7 days."),
         ALIPAY,
     )
+    yield order("under review, refunded elsewhere", 34, Item(DV, ["radio.example.net"]), CARD)
+    yield order("refunded elsewhere", 26, Item(OV, ["theatre.example.org"]), ALIPAY)
+    yield order("to go by bank", 21, Item(OV, ["library.example.org"]), BANK)
     yield order("under review, to be closed", 42, Item(EV_MULTI, ["invest.example.com"], submitted=5), CARD)
     yield order(
         "rejected",

@@ -18,11 +18,11 @@ MAY_VALIDATE = Q(
     content_type__app_label="certificates",
     codename__in=["validate_application", "change_product", "add_product", "add_voucher"],
 )
-MAY_RECORD_PAYOUTS = Q(content_type__app_label="payments", codename__in=["record_payout", "credit_balance"])
+MAY_MOVE_MONEY = Q(content_type__app_label="payments", codename__in=["record_payout", "send_payout", "credit_balance"])
 
 STAFF = {
     "reviewer": MAY_LOOK | MAY_DECIDE | MAY_VALIDATE,
-    "cashier": MAY_LOOK | MAY_RECORD_PAYOUTS,
+    "cashier": MAY_LOOK | MAY_MOVE_MONEY,
     "clerk": MAY_LOOK,
 }
 CUSTOMERS = ("customer", "neighbour")

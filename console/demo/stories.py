@@ -1,20 +1,34 @@
 """The refunds of the demo, each told as what people did and when; the services do the rest, as of those moments."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from certificates.models import Certificate
 from certificates.services import record_closed, record_issued
 from console.demo.authority import DemoAuthority
 from console.demo.making import YEAR
+from console.demo.silence import SilentChannel
 from core import jobs
-from core.models import User
+from core.models import Job, User
+from payments.channels import ChannelRefund, Outcome, standing_in
 from payments.models import Payout
-from payments.services import record_failed, record_paid
-from payments.states import UNDER_WAY
+from payments.payers import Payer
+from payments.services import (
+    make_batch,
+    queue_waiting,
+    record_bank_account,
+    record_failed,
+    record_paid,
+    record_returned,
+    take_in,
+)
+from payments.states import UNDER_WAY, Channel, PayoutState
 from refunds.facts import facts_of
 from refunds.models import RefundRequest
 from refunds.policy import assess
@@ -29,6 +43,8 @@ from refunds.services import (
 )
 from refunds.states import Reason, RequestState
 from refunds.summary import new_form, summarise
+
+PAYER = Payer("Example Trading Ltd", "GB82WEST12345698765432")
 
 
 @dataclass
@@ -111,6 +127,65 @@ def payout_fails(reason: str) -> Act:
     return lambda stage, label, at: record_failed(stage.payout(label).pk, reason, by=stage.people["cashier"], at=at)
 
 
+def payout_comes_back(reason: str) -> Act:
+    def act(stage: Stage, label: str, at: datetime) -> None:
+        payout = Payout.objects.get(reference=stage.request(label).reference, state=PayoutState.PAID)
+        record_returned(payout.pk, reason, by=stage.people["cashier"], at=at)
+
+    return act
+
+
+def channel_is_silent(stage: Stage, label: str, at: datetime) -> None:
+    """It is asked as often as the worker ever does, and then a person has the payout."""
+    payout = stage.payout(label)
+    with standing_in(payout.channel, SilentChannel()):
+        queue_waiting(at=at)
+        for _ in range(jobs.MAX_ATTEMPTS):
+            due_now = Job.objects.filter(key=f"pay_payout:{payout.key}", state=Job.State.QUEUED)
+            due_now.update(run_at=Now())
+            with _unlogged(jobs.logger):
+                _pay_what_is_due(at)
+
+
+def account_named(stage: Stage, label: str, at: datetime) -> None:
+    """Where its bank payment came from. The number is one of those made for examples."""
+    for share in stage.certificate(label).shares.filter(payment__channel=Channel.BANK):
+        record_bank_account(share.payment_id, PAYER, by=stage.people["cashier"], at=at)
+
+
+def put_into_a_file(stage: Stage, _label: str, at: datetime) -> None:
+    make_batch(by=stage.people["cashier"], at=at)
+
+
+def refunded_elsewhere(reference: str) -> Act:
+    """Somebody gave the money back on the channel's own pages, and the console has learned of it."""
+
+    def act(stage: Stage, label: str, at: datetime) -> None:
+        certificate = stage.certificate(label)
+        [share] = certificate.shares.select_related("payment")
+        found = ChannelRefund(
+            reference,
+            Outcome.PAID,
+            share.amount,
+            certificate.currency,
+            at,
+            payment_reference=share.payment.reference,
+        )
+        take_in(share.payment.channel, found, at=at)
+
+    return act
+
+
+@contextmanager
+def _unlogged(logger: logging.Logger) -> Iterator[None]:
+    """That a payout needs a person is the story, not news for whoever starts the demo."""
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
+
+
 def gives_up(reason: str) -> Act:
     return lambda stage, label, at: fail_refund(stage.requests[label], reason=reason, by=stage.people["cashier"], at=at)
 
@@ -150,14 +225,36 @@ STORIES: Mapping[str, Story] = {
     ),
     "to be closed": Story(_S.APPROVED, ((1, 18, asks(Reason.STUCK)),)),
     "approved": Story(_S.APPROVED, ((12, 13, _NO_NEED), (8, 10, approves))),
-    "paying": Story(_S.PAYING, ((15, 10, asks(Reason.CANNOT_APPLY)), (9, 16, approves))),
+    "paying": Story(
+        _S.PAYING,
+        (
+            (15, 10, asks(Reason.CANNOT_APPLY)),
+            (9, 16, approves),
+            (8, 10, account_named),
+            (8, 11, put_into_a_file),
+        ),
+    ),
+    "came back": Story(
+        _S.PAYMENT_FAILED,
+        (
+            (80, 10, asks(Reason.STUCK)),
+            (76, 15, approves),
+            (73, 11, payout_made("NB-OUT-000318")),
+            (5, 10, payout_comes_back("The bank says: account closed.")),
+        ),
+    ),
+    "nobody knows": Story(_S.PAYING, ((13, 10, _NO_NEED), (10, 11, approves), (10, 12, channel_is_silent))),
     "payment failed": Story(
         _S.PAYMENT_FAILED,
         ((25, 9, asks(Reason.CANNOT_APPLY)), (18, 11, approves), (14, 15, payout_fails("The account is closed."))),
     ),
+    "to go by bank": Story(_S.APPROVED, ((9, 10, _NO_NEED), (4, 11, approves), (3, 10, account_named))),
     "under review": Story(_S.UNDER_REVIEW, ((2, 20, asks(Reason.WRONG_TYPE)),)),
     "long under review": Story(_S.UNDER_REVIEW, ((18, 16, _NO_NEED),)),
     "under review after a failure": Story(_S.UNDER_REVIEW, ((6, 9, asks(Reason.STUCK)),)),
+    "under review, refunded elsewhere": Story(
+        _S.UNDER_REVIEW, ((7, 9, _NO_NEED), (1, 9, refunded_elsewhere("re_demo_5Kx2")))
+    ),
     "under review, to be closed": Story(_S.UNDER_REVIEW, ((3, 14, asks(Reason.OTHER, "The project was called off.")),)),
     "rejected": Story(
         _S.REJECTED,
@@ -183,6 +280,12 @@ STORIES: Mapping[str, Story] = {
 }
 
 
+# What happens to certificates of which no refund was requested.
+LONE_ACTS: tuple[tuple[str, int, int, Act], ...] = (
+    ("refunded elsewhere", 2, 15, refunded_elsewhere("2026112122001400000000000777/by-hand")),
+)
+
+
 class StoryWentWrong(Exception):
     """A refund of the demo ended otherwise than its story says: the demo or the console has a fault."""
 
@@ -193,6 +296,7 @@ def play(stage: Stage, when: Callable[[int, int], datetime]) -> None:
     Raises StoryWentWrong.
     """
     acts = [(when(days, hour), label, act) for label, story in STORIES.items() for days, hour, act in story.acts]
+    acts += [(when(days, hour), label, act) for label, days, hour, act in LONE_ACTS]
     for at, label, act in sorted(acts, key=lambda told: told[0]):
         act(stage, label, at)
         _pay_what_is_due(at + timedelta(seconds=1))

@@ -1,4 +1,7 @@
-"""What staff record of a payout that was made, or failed, outside the console."""
+"""What staff do to one payout: send it again, record what was done outside, or say that it is not possible."""
+
+from datetime import date
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -7,45 +10,162 @@ from django.utils.translation import gettext_lazy as _
 
 from core.desk.acts import Act, ActForm, Outcome, long_text
 from core.templatetags.console_format import moment
-from payments.channels import connected
-from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken
+from payments.admin.marks import waits_for
+from payments.admin.standing import (
+    failures_of,
+    look_there_first,
+    refund_found_sentence,
+    standing_in_the_way,
+    successor_sentence,
+)
+from payments.days import books_day, zone_name
+from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken, RefundFound
 from payments.models import Payout
-from payments.services import may_record, record_failed, record_paid
-from payments.states import UNDER_WAY, PayoutState
+from payments.services import (
+    can_be_recorded,
+    can_be_sent_again,
+    can_have_come_back,
+    is_to_make_good,
+    is_with_staff,
+    may_record,
+    may_send,
+    not_possible,
+    record_failed,
+    record_paid,
+    record_returned,
+    try_again,
+)
+from payments.states import UNDER_WAY, Channel, PayoutState
 
 
 class PayoutAct(Act):
-    """An act on a payout. Its page carries the state it showed."""
+    """An act on a payout. Its page carries where the payout stood; `nothing` says that nothing came of it."""
 
     template = "admin/payments/payout/act.html"
     forbidden = (NotYours,)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (PayoutMoved,)
+    nothing: ClassVar[Any] = _("Nothing was recorded.")
     thing: Payout
 
     def may(self) -> bool:
         return may_record(self.thing, self.by)
 
-    def is_possible(self) -> bool:
-        is_for_staff = connected(self.thing.channel) is None and not self.thing.given_up_at
-        return is_for_staff and self.thing.state in self.states
-
-    states: frozenset[str] = UNDER_WAY
-
     def seen(self) -> str:
-        return self.thing.state
+        """Another failure, or another handing over, is not the one that the page showed."""
+        payout = self.thing
+        events = (payout.handed_over_at, payout.settled_at, payout.returned_at, payout.given_up_at)
+        return ":".join([payout.state, str(failures_of(payout)), *(str(at and int(at.timestamp())) for at in events)])
+
+    def page(self) -> dict[str, Any]:
+        return {"notice": self.notice(), "says": self.says()}
+
+    def notice(self) -> str:
+        """What the person must have looked at before."""
+        payout = self.thing
+        may_have_paid = payout.state in UNDER_WAY and payout.first_sent_at and payout.channel != Channel.BANK
+        return look_there_first(payout) if may_have_paid or payout.handed_over_at else ""
+
+    def says(self) -> str:
+        """What the act does."""
+        return ""
+
+    def prepare(self, form: ActForm) -> None:
+        """What a form needs to know of the payout before it is shown."""
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
-        self.thing = Payout.objects.select_related("recorded_by").get(pk=self.thing.pk)
+        """A refusal that leaves the form of use stands on it, with what was typed."""
+        self.thing = Payout.objects.select_related("payment", "recorded_by").get(pk=self.thing.pk)
+        if isinstance(error, RefundFound):
+            form.add_error(None, f"{self.nothing} {refund_found_sentence(self.thing)}")
+            return None
+        if isinstance(error, MoreThanPaid):
+            form.add_error(None, f"{self.nothing} {gettext('More would go back than was paid in.')}")
+            return None
         return super().explain(error, form)
 
     def why_not(self) -> str:
+        return f"{self.nothing} {self._why_not()}"
+
+    def _why_not(self) -> str:
         payout = self.thing
-        told = {"payout": payout, "state": payout.get_state_display(), "time": moment(payout.settled_at)}
-        if connected(payout.channel):
-            return gettext("Nothing was recorded: the console itself pays payouts of this channel.")
-        if payout.settled_at:
+        told = {"payout": payout, "state": payout.get_state_display()}
+        if payout.given_up_at:
+            return gettext("%(payout)s was given up: the refund behind it has failed.") % told
+        if sentence := successor_sentence(payout):
+            return sentence
+        if payout.state in UNDER_WAY and not is_with_staff(payout):
+            return gettext("The console itself pays payouts of this channel, and does so now.")
+        if ended_at := payout.returned_at or payout.settled_at:
             told["who"] = payout.recorded_by or gettext("the console")
-            return gettext("Nothing was recorded: %(payout)s reads “%(state)s” since %(time)s, by %(who)s.") % told
-        return gettext("Nothing was recorded: %(payout)s reads “%(state)s”. Look again.") % told
+            told["time"] = moment(ended_at)
+            return gettext("%(payout)s reads “%(state)s” since %(time)s, by %(who)s.") % told
+        told["state"] = " · ".join(filter(None, [str(told["state"]), str(waits_for(payout))]))
+        return gettext("%(payout)s reads “%(state)s”. Look again.") % told
+
+
+# --- Sending again -----------------------------------------------------------------------------
+
+
+class TryAgain(PayoutAct):
+    """A payout that failed, or that the worker gave up: same record, same key."""
+
+    slug = "try-again"
+    title = _("Try the payout again")
+    button = submit = _("Try again")
+    refusals = (PayoutMoved, RefundFound, MoreThanPaid)
+    nothing = _("Nothing was sent.")
+
+    def may(self) -> bool:
+        return may_send(self.thing, self.by)
+
+    def is_possible(self) -> bool:
+        return self.thing.state != PayoutState.RETURNED and can_be_sent_again(self.thing)
+
+    def notice(self) -> str:
+        """None: whoever tries again need not have looked, since the console looks the key up before it sends."""
+        return ""
+
+    def says(self) -> str:
+        words = gettext(
+            "It goes out as the same record under the same key: the channel pays it once, however often it is tried."
+        )
+        if self.thing.handed_over_at:
+            words += " " + gettext("The console looks the key up first and sends only what the channel has never seen.")
+        return words
+
+    def do(self, form: ActForm) -> Outcome:
+        self.thing = try_again(self.thing.pk, by=self.by, at=self.at)
+        told = {"payout": self.thing, "money": self.thing.money}
+        return Outcome(gettext("%(payout)s is under way again, under the same key: %(money)s.") % told)
+
+
+class SendAgain(TryAgain):
+    """A payout that came back: another one is ordered in its place, and answers for it from then on."""
+
+    slug = "send-again"
+    title = _("Send the payout again")
+    button = submit = _("Send again")
+
+    def is_possible(self) -> bool:
+        return self.thing.state == PayoutState.RETURNED and can_be_sent_again(self.thing)
+
+    def says(self) -> str:
+        return gettext(
+            "This payout was paid and came back, so it is over. Another one is ordered in its place, under a new key."
+        )
+
+    def do(self, form: ActForm) -> Outcome:
+        told = {"old": self.thing}
+        self.thing = try_again(self.thing.pk, by=self.by, at=self.at)
+        sentence = gettext("%(payout)s was ordered in place of %(old)s: %(money)s.")
+        return Outcome(sentence % {**told, "payout": self.thing, "money": self.thing.money})
+
+
+# --- Recording what was done outside -----------------------------------------------------------
+
+
+class WrongDay(Exception):
+    """The day typed cannot be the one on which the channel booked the payout; the message says why."""
 
 
 class PaidForm(ActForm):
@@ -56,6 +176,13 @@ class PaidForm(ActForm):
         help_text=_("The number under which the channel's own books have this payout. Each can be used once."),
         error_messages={"required": _("Enter the outside reference: without it nobody finds the payout again.")},
     )
+    day = forms.DateField(
+        label=_("Day in the channel's books"),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        error_messages={"invalid": _("Enter a day as YYYY-MM-DD.")},
+    )
 
 
 class RecordPaid(PayoutAct):
@@ -63,13 +190,46 @@ class RecordPaid(PayoutAct):
     title = _("Record the payout as paid")
     button = submit = _("Record as paid")
     form_class = PaidForm
-    refusals = (PayoutMoved, ReferenceTaken, MoreThanPaid)
-    states = UNDER_WAY | {PayoutState.FAILED}
+    refusals = (PayoutMoved, ReferenceTaken, MoreThanPaid, RefundFound, WrongDay)
+
+    def is_possible(self) -> bool:
+        """A balance is kept here alone: nobody pays into it outside."""
+        return self.thing.channel != Channel.BALANCE and can_be_recorded(self.thing)
+
+    def says(self) -> str:
+        if self.thing.state == PayoutState.RETURNED:
+            return gettext("This payout came back. What was paid instead is recorded as another one in its place.")
+        return ""
+
+    def prepare(self, form: ActForm) -> None:
+        told = {"zone": zone_name(self.thing.channel)}
+        # The form has made its field's shape already where it was sent: said to both.
+        day = form["day"]
+        day.help_text = gettext("A day in %(zone)s, as this channel's books count. Empty means today.") % told
+        day.field.help_text = day.help_text
+        day.field.widget.attrs.update({"min": self.first_day().isoformat(), "max": self.today().isoformat()})
+        form.initial.setdefault("day", self.today())
+
+    def today(self) -> date:
+        return books_day(self.thing.channel, self.at)
+
+    def first_day(self) -> date:
+        """Before it was ordered it cannot have been paid, nor what makes it good before it was paid itself."""
+        return self.thing.booked_on or books_day(self.thing.channel, self.thing.ordered_at)
 
     def do(self, form: ActForm) -> Outcome:
-        payout = record_paid(self.thing.pk, form.cleaned_data["external_reference"], by=self.by, at=self.at)
-        told = {"payout": payout, "money": payout.money}
+        day, reference = form.cleaned_data["day"], form.cleaned_data["external_reference"]
+        self._require_fitting(day)
+        self.thing = record_paid(self.thing.pk, reference, by=self.by, at=self.at, day=day)
+        told = {"payout": self.thing, "money": self.thing.money}
         return Outcome(gettext("%(payout)s is recorded as paid: %(money)s went back.") % told)
+
+    def _require_fitting(self, day: date | None) -> None:
+        told = {"today": self.today(), "zone": zone_name(self.thing.channel), "first": self.first_day()}
+        if day and day > self.today():
+            raise WrongDay(gettext("This day is still to come: in %(zone)s it is %(today)s.") % told)
+        if day and day < self.first_day():
+            raise WrongDay(gettext("It cannot have been paid before it was ordered, on %(first)s (%(zone)s).") % told)
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
         if isinstance(error, ReferenceTaken):
@@ -77,8 +237,9 @@ class RecordPaid(PayoutAct):
                 "external_reference", gettext("Another payout of this channel carries this reference already.")
             )
             return None
-        if isinstance(error, MoreThanPaid):
-            return Outcome(gettext("Nothing was recorded: more would go back than was paid in."), messages.ERROR)
+        if isinstance(error, WrongDay):
+            form.add_error("day", str(error))
+            return None
         return super().explain(error, form)
 
 
@@ -97,8 +258,77 @@ class RecordFailed(PayoutAct):
     button = submit = _("Record as failed")
     is_danger = True
     form_class = FailedForm
-    refusals = (PayoutMoved,)
+
+    def is_possible(self) -> bool:
+        return is_with_staff(self.thing)
+
+    def says(self) -> str:
+        return gettext("Its amount counts as here again, and may be sent once more.")
 
     def do(self, form: ActForm) -> Outcome:
         payout = record_failed(self.thing.pk, form.cleaned_data["reason"], by=self.by, at=self.at)
         return Outcome(gettext("%(payout)s is recorded as failed.") % {"payout": payout}, messages.WARNING)
+
+
+class RecordReturned(PayoutAct):
+    """Money paid outside that came back, as banks say days later."""
+
+    slug = "record-returned"
+    title = _("Record that the money came back")
+    button = submit = _("Record as returned")
+    is_danger = True
+    form_class = FailedForm
+
+    def is_possible(self) -> bool:
+        return can_have_come_back(self.thing)
+
+    def says(self) -> str:
+        return gettext("The refund is open again, its customer reads so, and the money is to be sent once more.")
+
+    def do(self, form: ActForm) -> Outcome:
+        payout = record_returned(self.thing.pk, form.cleaned_data["reason"], by=self.by, at=self.at)
+        return Outcome(gettext("%(payout)s is recorded as returned.") % {"payout": payout}, messages.WARNING)
+
+
+# --- Giving up ---------------------------------------------------------------------------------
+
+
+class ImpossibleForm(ActForm):
+    reason = long_text(
+        _("Reason"),
+        limit=500,
+        help_text=_("For staff; it stays in the history. The customer is told that the refund failed."),
+        missing=_("Write why the money cannot go back."),
+    )
+
+
+class NotPossible(PayoutAct):
+    """The refund behind the payout fails as a whole: only while no part of it was paid or is under way."""
+
+    slug = "not-possible"
+    title = _("The money cannot go back")
+    button = _("Not possible")
+    submit = _("Give the refund up")
+    is_danger = True
+    form_class = ImpossibleForm
+    refusals = (PayoutMoved, RefundFound)
+    nothing = _("Nothing was done.")
+
+    def is_possible(self) -> bool:
+        return is_to_make_good(self.thing) and not standing_in_the_way(self.thing)
+
+    def says(self) -> str:
+        return gettext(
+            "The whole refund fails: nothing of it can be sent or recorded any more, the certificate can be used "
+            "again, and the customer is told."
+        )
+
+    def _why_not(self) -> str:
+        parts = standing_in_the_way(self.thing) if is_to_make_good(self.thing) else ""
+        return parts or super()._why_not()
+
+    def do(self, form: ActForm) -> Outcome:
+        payout = not_possible(self.thing.pk, form.cleaned_data["reason"], by=self.by, at=self.at)
+        told = {"reference": payout.reference}
+        sentence = gettext("%(reference)s has failed: its certificate can be used again, and its customer is told.")
+        return Outcome(sentence % told, messages.WARNING)

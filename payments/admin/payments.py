@@ -5,22 +5,29 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
 
 from core.desk.lists import accounts_named
 from core.desk.marks import Fact, facts, money_mark, page_link, time_mark
 from core.desk.pages import Desk
 from core.models import User
+from payments.admin.bank_accounts import ACCOUNT_WORDS, RecordAccount, account_facts
 from payments.admin.marks import payout_chip
 from payments.admin.payouts import ChannelFilter
 from payments.models import Payment
 from payments.states import Channel
 
 
+# An account number that was typed stands on no error page.
+@method_decorator(sensitive_post_parameters("holder", "number"), name="_act_view")
 class PaymentAdmin(Desk):
     page_template = "admin/payments/payment/page.html"
     page_select_related = ("account",)
+    acts = (RecordAccount,)
+    act_words = ACCOUNT_WORDS
     list_display = ("name", "who", "channel_name", "money", "back", "paid")
     list_filter = (ChannelFilter,)
     list_read_along = ("account",)
@@ -64,6 +71,7 @@ class PaymentAdmin(Desk):
                 Fact(gettext("Amount"), money_mark(thing.amount, thing.currency)),
                 Fact(gettext("Ordered back"), money_mark(thing.ordered_back, thing.currency)),
                 *facts(thing, by, "reference", "paid_at"),
+                *account_facts(thing),
             ],
             "payouts": [{"link": page_link(each, by), "chip": payout_chip(each), "payout": each} for each in payouts],
         }

@@ -1,77 +1,75 @@
-"""The list of payouts, opening on those that wait for a person, and a payout's page."""
+"""The payments desk: the list of payouts, opening on those that wait for a person, and a payout's page."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core.desk.lists import ListFilter, accounts_named
-from core.desk.marks import Fact, facts, money_mark, mono, time_mark
+from core.desk.lists import accounts_named
+from core.desk.marks import EMPTY, Fact, facts, money_mark, mono, page_link, time_mark
 from core.desk.pages import Desk, Waiting
 from core.models import User
-from payments.admin.acts import RecordFailed, RecordPaid
+from payments.admin.acts import (
+    NotPossible,
+    PayoutAct,
+    RecordFailed,
+    RecordPaid,
+    RecordReturned,
+    SendAgain,
+    TryAgain,
+)
+from payments.admin.filters import ChannelFilter, MovementFilter, StateFilter, handed_over, to_make_good, to_send
 from payments.admin.ledger import entry_lines
-from payments.admin.marks import payout_chip
-from payments.channels import connected
+from payments.admin.marks import READ_ALONG, batch_of, payout_chip, successor_of
+from payments.admin.standing import advice_for, failures_of, job_state, refund_found, why_no_buttons
+from payments.admin.totals import export_view, totals_view
+from payments.days import zone_name
 from payments.models import Payment, Payout
-from payments.services import may_record
-from payments.states import UNDER_WAY, Channel, PayoutState
-
-UNSETTLED = UNDER_WAY | {PayoutState.FAILED}
-
-
-def waiting_for_staff() -> Q:
-    """Payouts that nobody but a person moves on."""
-    by_hand = [channel.value for channel in Channel if connected(channel) is None]
-    return Q(state__in=sorted(UNSETTLED), channel__in=by_hand, given_up_at=None)
-
-
-class StateFilter(ListFilter):
-    """Opens on what waits for a person."""
-
-    title = _("state")
-    parameter_name = "state"
-    default = "waiting"
-
-    def known(self) -> list[tuple[str, Any]]:
-        return [(self.default, _("Waiting for staff")), *PayoutState.choices]
-
-    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return queryset.filter(waiting_for_staff() if value == self.default else Q(state=value))
-
-
-class ChannelFilter(ListFilter):
-    title = _("channel")
-    parameter_name = "channel"
-
-    def known(self) -> list[tuple[str, Any]]:
-        return list(Channel.choices)
-
-    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return queryset.filter(channel=value)
+from payments.services import is_to_make_good
+from payments.states import Channel, PayoutState
 
 
 class PayoutAdmin(Desk):
-    """Staff record what was paid outside; `payments.services` keeps the books."""
+    """Staff move on what no worker does; `payments.services` keeps the books."""
 
     page_template = "admin/payments/payout/page.html"
-    page_select_related = ("payment__account", "approved_by", "recorded_by")
-    acts = (RecordPaid, RecordFailed)
-    act_words = {"record_paid": _("Recorded as paid"), "record_failed": _("Recorded as failed")}
+    page_select_related = ("payment__account", "approved_by", "recorded_by", "follows")
+    acts = (TryAgain, SendAgain, RecordPaid, RecordFailed, RecordReturned, NotPossible)
+    act_words = {
+        "sent_again": _("Sent again"),
+        "record_paid": _("Recorded as paid"),
+        "record_failed": _("Recorded as failed"),
+        "record_returned": _("Recorded as returned"),
+        "not_possible": _("Not possible; the refund was given up"),
+        "put_in_batch": _("Put into a bank batch"),
+        "day_corrected": _("Day corrected by the channel's books"),
+    }
 
     list_display = ("name", "who", "channel_name", "money", "ordered", "approver", "state_chip", "outside")
-    list_filter = (StateFilter, ChannelFilter)
-    list_read_along = ("payment__account", "approved_by")
+    list_filter = (StateFilter, ChannelFilter, MovementFilter)
+    list_read_along = ("payment__account", "approved_by", *READ_ALONG)
     search_help_text = _("The reference of a refund, an outside reference, or a user name.")
+
+    def get_urls(self) -> list[Any]:
+        totals = self.admin_site.admin_view(partial(totals_view, self))
+        export = self.admin_site.admin_view(partial(export_view, self))
+        return [
+            path("totals/", totals, name="payments_payout_totals"),
+            path("totals/export/", export, name="payments_payout_export"),
+            *super().get_urls(),
+        ]
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
         """The longest waiting first, and elsewhere the newest."""
-        is_waiting = request.GET.get("state", StateFilter.default) == StateFilter.default
-        return ["id"] if is_waiting and not request.GET.get("q") else ["-id"]
+        is_elsewhere = request.GET.get("q") or request.GET.get(MovementFilter.parameter_name)
+        state = request.GET.get(StateFilter.parameter_name, "" if is_elsewhere else StateFilter.default)
+        return ["id"] if state in StateFilter.longest_first and not request.GET.get("q") else ["-id"]
 
     def search(self, queryset: QuerySet[Any], needle: str) -> QuerySet[Any]:
         if needle.upper().startswith("RF-"):
@@ -113,41 +111,85 @@ class PayoutAdmin(Desk):
         return mono(payout.external_reference)
 
     def waiting(self) -> list[Waiting]:
-        return [Waiting(_("Payouts to record"), Payout.objects.filter(waiting_for_staff()))]
+        """A number each for what is done differently; the list itself opens on all of it."""
+        return [
+            Waiting(_("Payouts to send"), Payout.objects.filter(to_send()), "?state=to_send"),
+            Waiting(_("Payouts handed to staff"), Payout.objects.filter(handed_over()), "?state=handed_over"),
+            Waiting(_("Payouts failed"), Payout.objects.filter(to_make_good(PayoutState.FAILED)), "?state=failed"),
+            Waiting(
+                _("Payouts returned"), Payout.objects.filter(to_make_good(PayoutState.RETURNED)), "?state=returned"
+            ),
+        ]
 
     # --- A payout's page ---------------------------------------------------------------------------
+
+    def pages(self) -> QuerySet[Any]:
+        return super().pages().prefetch_related(*READ_ALONG)
 
     def page(self, thing: Payout, *, by: User, at: datetime) -> dict[str, Any]:
         return {
             "chip": payout_chip(thing),
             "amount": money_mark(thing.amount, thing.currency),
-            "facts": _facts(thing, by),
+            "advice": advice_for(thing),
+            "facts": [*_facts(thing, by), *_way(thing, by)],
             "entries": entry_lines(thing.entries.all()),
-            "why_not": _why_not(thing, by),
+            "why_not": why_no_buttons(thing, by),
         }
+
+    def _ask(self, request: HttpRequest, act: Any, form: Any) -> HttpResponse:
+        if isinstance(act, PayoutAct):
+            act.prepare(form)
+        return super()._ask(request, act, form)
 
 
 def _facts(payout: Payout, by: User) -> list[Fact]:
+    """What it is, and where it came from."""
     return [
         *facts(payout, by, "channel"),
         Fact(gettext("Amount"), money_mark(payout.amount, payout.currency)),
         Fact(gettext("Account"), facts(payout.payment, by, "account")[0].value),
         *facts(payout, by, "payment"),
         Fact(gettext("Approved by"), payout.approved_by or gettext("the policy")),
-        *facts(payout, by, "ordered_at", "settled_at", "recorded_by"),
         Fact(gettext("Outside reference"), mono(payout.external_reference)),
-        *(facts(payout, by, "failure") if payout.failure else []),
-        *(facts(payout, by, "given_up_at") if payout.given_up_at else []),
         Fact(gettext("Idempotency key"), mono(str(payout.key))),
+        *_links(payout, by),
     ]
 
 
-def _why_not(payout: Payout, by: User) -> str:
-    """Why this person sees no buttons, where something is still to be recorded."""
-    if payout.state not in UNSETTLED or payout.given_up_at or not by.has_perm("payments.record_payout"):
-        return ""
-    if connected(payout.channel):
-        return gettext("The console pays this channel by itself: there is nothing to record.")
-    if by.pk == payout.approved_by_id:
-        return gettext("You approved this refund: somebody else records its payout.")
-    return "" if may_record(payout, by) else gettext("The money goes to your own account: somebody else records it.")
+def _links(payout: Payout, by: User) -> list[Fact]:
+    batch, successor = batch_of(payout), successor_of(payout)
+    found = refund_found(payout) if is_to_make_good(payout) else None
+    return [
+        *([Fact(gettext("In place of"), page_link(payout.follows, by))] if payout.follows else []),
+        *([Fact(gettext("Made good by"), page_link(successor, by))] if successor else []),
+        *([Fact(gettext("Batch"), page_link(batch, by))] if batch else []),
+        *([Fact(gettext("Refund made at the channel"), page_link(found, by))] if found else []),
+    ]
+
+
+def _way(payout: Payout, by: User) -> list[Fact]:
+    """How far it has come: what happened, and why it went no further; without what has not happened."""
+    told = [
+        *facts(payout, by, "ordered_at", "first_sent_at"),
+        Fact(gettext("Worker"), job_state(payout)),
+        Fact(gettext("Why the last try brought no answer"), payout.trouble),
+        Fact(gettext("Failed so far"), _times(failures_of(payout))),
+        *facts(payout, by, "handed_over_at", "settled_at"),
+        Fact(gettext("Day in the channel's books"), _books_day(payout)),
+        *facts(payout, by, "recorded_by", "returned_at"),
+        Fact(_failure_label(payout), payout.failure),
+        *facts(payout, by, "given_up_at"),
+    ]
+    return [fact for fact in told if fact.value and fact.value != EMPTY]
+
+
+def _failure_label(payout: Payout) -> str:
+    return gettext("Why it came back") if payout.state == PayoutState.RETURNED else gettext("Why it failed")
+
+
+def _times(number: int) -> str:
+    return {0: "", 1: gettext("once")}.get(number, gettext("%(number)s times") % {"number": number})
+
+
+def _books_day(payout: Payout) -> str:
+    return f"{payout.booked_on} ({zone_name(payout.channel)})" if payout.booked_on else ""

@@ -1,24 +1,84 @@
-"""How money leaves: one file per channel behind one small interface.
+"""How money leaves: one file per channel behind one small interface (`base`).
 
-A channel without a connection is absent here: its payouts wait for a person who records what was done outside.
+A channel whose settings are missing is not connected: its payouts wait and say so, and a person may record what was
+done outside. The bank never is: its payouts go out in files (`bank`).
 """
 
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from payments.channels import balance
-from payments.models import Payout
+from django.conf import settings
+
+from payments.channels import alipay, card
+from payments.channels.balance import BalanceChannel
+from payments.channels.base import (
+    ChannelRefund,
+    Forged,
+    Notification,
+    Outcome,
+    PayoutChannel,
+    Refused,
+    Unanswered,
+)
 from payments.states import Channel
 
+__all__ = [
+    "ChannelRefund",
+    "Forged",
+    "Notification",
+    "Outcome",
+    "PayoutChannel",
+    "Refused",
+    "Unanswered",
+    "connect",
+    "connected",
+    "missing_settings",
+    "standing_in",
+]
 
-class PayoutChannel(Protocol):
-    """Pays outside any transaction. The payout's key makes a repeated call harmless; returns the outside reference."""
+_CONNECTED: dict[str, PayoutChannel] = {}
 
-    def pay_back(self, payout: Payout) -> str: ...
+# How those outside are connected, and the settings without which they are not.
+_FROM_SETTINGS: dict[str, Callable[[], PayoutChannel | None]] = {
+    Channel.CARD: card.from_settings,
+    Channel.ALIPAY: alipay.from_settings,
+}
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    Channel.CARD: card.SETTINGS,
+    Channel.ALIPAY: alipay.SETTINGS,
+}
 
 
-_CONNECTED: dict[str, PayoutChannel] = {Channel.BALANCE: balance.BalanceChannel()}
+def connect() -> None:
+    """Connect every channel whose settings are there, and no other. Called when the apps are ready.
+
+    Raises ImproperlyConfigured for keys that are there and cannot be read.
+    """
+    _CONNECTED[Channel.BALANCE] = BalanceChannel()
+    for name, from_settings in _FROM_SETTINGS.items():
+        _CONNECTED.pop(name, None)
+        if channel := from_settings():
+            _CONNECTED[name] = channel
 
 
 def connected(channel: str) -> PayoutChannel | None:
-    """The channel's connection, or None where a person records its payouts."""
+    """The channel's connection, or None where its payouts wait for a person."""
     return _CONNECTED.get(channel)
+
+
+@contextmanager
+def standing_in(channel: str, connection: PayoutChannel) -> Iterator[None]:
+    """Another connection in the place of a channel's, in this process, for the block."""
+    before = connected(channel)
+    _CONNECTED[channel] = connection
+    try:
+        yield
+    finally:
+        _CONNECTED.pop(channel)
+        if before:
+            _CONNECTED[channel] = before
+
+
+def missing_settings(channel: str) -> list[str]:
+    """The settings without which a channel cannot be connected; empty for one that is, and for the bank."""
+    return [name for name in _SETTINGS.get(channel, ()) if not getattr(settings, name)]

@@ -7,14 +7,20 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.desk.acts import Act, ActForm, Outcome, long_text
-from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved
+from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved, RefundFound
 from payments.models import Payout
-from payments.services import may_record
-from payments.states import PayoutState
+from payments.services import is_to_make_good, may_record
 from refunds.admin import words
 from refunds.admin.page import money_of
 from refunds.admin.story import what_happened, why_not_approved
-from refunds.exceptions import FactsChanged, InvalidReason, MayNotDecide, NotRefundable, RequestMoved
+from refunds.exceptions import (
+    FactsChanged,
+    InvalidReason,
+    MayNotDecide,
+    NotRefundable,
+    RefundedOutside,
+    RequestMoved,
+)
 from refunds.facts import facts_of
 from refunds.models import LONGEST_ANSWER, RefundRequest
 from refunds.outlook import ACTS, LAPSES, Outlook, outlook
@@ -50,7 +56,7 @@ class RequestAct(Act):
 class Decision(RequestAct):
     compares_itself = False
     forbidden = (MayNotDecide,)
-    refusals = (RequestMoved, NotRefundable, MoreThanPaid, InvalidReason)
+    refusals = (RequestMoved, NotRefundable, RefundedOutside, MoreThanPaid, InvalidReason)
 
     def may(self) -> bool:
         return may_decide(self.thing, self.by)
@@ -147,7 +153,7 @@ class FailForm(ActForm):
 
 
 class Fail(RequestAct):
-    """All payouts have failed: the refund is given up, and the certificate can be used again."""
+    """All payouts have failed or came back: the refund is given up, and the certificate can be used again."""
 
     slug = "fail"
     title = _("The refund failed")
@@ -156,10 +162,10 @@ class Fail(RequestAct):
     is_danger = True
     form_class = FailForm
     forbidden = (NotYours,)
-    refusals = (RequestMoved, PayoutMoved, InvalidReason)
+    refusals = (RequestMoved, PayoutMoved, RefundFound, InvalidReason)
 
     def payouts(self) -> list[Payout]:
-        return list(Payout.objects.filter(reference=self.thing.reference).select_related("payment"))
+        return list(Payout.objects.current().filter(reference=self.thing.reference).select_related("payment"))
 
     def may(self) -> bool:
         """Recording that money cannot go back is a cashier's act; before payouts exist there is nothing to record."""
@@ -168,8 +174,7 @@ class Fail(RequestAct):
         return is_cashier and all(may_record(payout, self.by) for payout in payouts)
 
     def is_possible(self) -> bool:
-        has_failed = all(payout.state == PayoutState.FAILED for payout in self.payouts())
-        return self.thing.state == RequestState.PAYMENT_FAILED and has_failed
+        return self.thing.state == RequestState.PAYMENT_FAILED and all(map(is_to_make_good, self.payouts()))
 
     def notice(self) -> str:
         return ""
@@ -177,7 +182,10 @@ class Fail(RequestAct):
     def why_not(self) -> str:
         thing = self.newest()
         if thing.state == RequestState.PAYMENT_FAILED:
-            return gettext("Nothing was done: a part was paid, or is being paid, so the rest must be paid too.")
+            return gettext(
+                "Nothing was done: a part was paid or is being paid, so the rest must be paid too; or a channel has "
+                "given money back by itself, on which somebody decides first."
+            )
         told = {"request": thing, "state": words.STATES[thing.state], "what": what_happened(thing)}
         return gettext("Nothing was done: %(request)s reads “%(state)s”. %(what)s") % told
 

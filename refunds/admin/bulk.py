@@ -15,7 +15,7 @@ from core.templatetags.console_format import chip
 from payments.exceptions import PaymentsError
 from refunds.admin import words
 from refunds.admin.story import what_happened
-from refunds.exceptions import FactsChanged, MayNotDecide, RefundsError, RequestMoved
+from refunds.exceptions import FactsChanged, MayNotDecide, RefundedOutside, RefundsError, RequestMoved
 from refunds.facts import facts_of
 from refunds.models import RefundRequest
 from refunds.outlook import ACTS, Outlook, outlook
@@ -111,6 +111,8 @@ def _refusal(error: Exception, request: RefundRequest, *, by: User) -> str:
         return _("Skipped: the certificate has changed since the page was opened.")
     if isinstance(error, RequestMoved):
         return _("Skipped: %(what)s") % {"what": what_happened(request)}
+    if isinstance(error, RefundedOutside):
+        return str(words.OUTLOOKS[Outlook.REFUNDED_OUTSIDE])
     if isinstance(error, PaymentsError):
         return _("Skipped: more would go back than was paid in.")
     return str(words.OUTLOOKS[Outlook.NOT_SUPPORTED])

@@ -11,7 +11,7 @@ from core import audit
 from core.desk.marks import EMPTY, Fact, facts, money_mark, page_link, shown
 from core.models import User
 from core.templatetags.console_format import chip
-from payments.admin.marks import payout_chip
+from payments.admin.marks import READ_ALONG, payout_chip
 from payments.models import Payout
 from refunds.admin import words
 from refunds.admin.marks import state_chip
@@ -51,7 +51,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class MoneyLine:
-    """What one payment gets back, and how far its payout is."""
+    """What one payment gets back, and how far its payout is; one that came back and the one in its place are two."""
 
     channel: str
     paid_by: Any
@@ -151,11 +151,13 @@ def money_of(request: RefundRequest) -> list[Fact]:
 
 
 def _money_lines(request: RefundRequest, by: User) -> list[MoneyLine]:
-    """One line a payment, with its newest payout for this request."""
-    ordered = Payout.objects.filter(reference=request.reference).order_by("id")
-    payouts = {payout.payment_id: payout for payout in ordered}
-    shares = request.certificate.shares.select_related("payment")
-    return [_money_line(share, payouts.get(share.payment_id), by) for share in shares if share.amount]
+    """A line for each payout of a payment for this request, or one for what none was ordered for."""
+    payouts: dict[int, list[Payout | None]] = {}
+    ordered = Payout.objects.filter(reference=request.reference).prefetch_related(*READ_ALONG)
+    for payout in ordered.order_by("id"):
+        payouts.setdefault(payout.payment_id, []).append(payout)
+    shares = [share for share in request.certificate.shares.select_related("payment") if share.amount]
+    return [_money_line(share, each, by) for share in shares for each in payouts.get(share.payment_id, [None])]
 
 
 def _money_line(share: Any, payout: Payout | None, by: User) -> MoneyLine:
@@ -164,7 +166,7 @@ def _money_line(share: Any, payout: Payout | None, by: User) -> MoneyLine:
         paid_by=page_link(share.payment, by),
         amount=money_mark(share.amount, share.payment.currency),
         state=payout_chip(payout) if payout else _("Not ordered"),
-        outside=payout.external_reference or payout.failure if payout else "",
+        outside=" · ".join(filter(None, [payout.external_reference, payout.failure])) if payout else "",
         payout=page_link(payout, by, _("Payout")) if payout else "",
     )
 

@@ -12,7 +12,11 @@ STATES = {
     RequestState.FAILED: _("The refund failed"),
 }
 
-VERDICT_MARKS = {Verdict.APPROVE: ("ok", "circle-check"), Verdict.REJECT: ("bad", "circle-x")}
+VERDICT_MARKS = {
+    Verdict.APPROVE: ("ok", "circle-check"),
+    Verdict.REJECT: ("bad", "circle-x"),
+    Verdict.CONFIRM: ("ok", "wallet"),
+}
 
 # What happened to a request, by the act in the audit trail.
 ACTS = {
@@ -21,7 +25,9 @@ ACTS = {
     "money_ordered": _("Payouts ordered"),
     "paying": _("Payment under way"),
     "payment_failed": _("A payout failed"),
+    "returned": _("A payout came back"),
     "refunded": _("Refunded"),
+    "confirmed": _("Refunded at the channel, confirmed"),
     "rejected": _("Rejected"),
     "cancelled": _("Cancelled by the customer"),
     "lapsed": _("Lapsed"),
@@ -34,7 +40,10 @@ NEXT = {
     RequestState.AWAITING_REVOCATION: _("The authority completes the revocation."),
     RequestState.APPROVED: _("The payouts are made."),
     RequestState.PAYING: _("The remaining payouts are made."),
-    RequestState.PAYMENT_FAILED: _("The failed payout is recorded as paid, or the refund is given up."),
+    RequestState.PAYMENT_FAILED: _(
+        "What failed or came back is sent again, or made outside and recorded as paid; or, while no part was paid, the "
+        "refund is given up."
+    ),
 }
 NEXT_WHILE_CLOSING = _("The authority answers that the application is closed; then the payouts are ordered.")
 
@@ -62,6 +71,7 @@ OUTLOOKS = {
     Outlook.EXPIRED: _("Will lapse: the certificate has expired."),
     Outlook.NOT_SUPPORTED: _("Skipped: the policy does not support it on the facts of its submission."),
     Outlook.CHANGED: _("Skipped: facts that decide have changed since its submission."),
+    Outlook.REFUNDED_OUTSIDE: _("Skipped: a refund that the channel made by itself is to be looked at first."),
     Outlook.APPROVE: _("Will be approved."),
 }
 OUTLOOK_MARKS = {
@@ -84,5 +94,9 @@ WHY_NOT_APPROVED = {
     Outlook.CHANGED: _(
         "Facts that decide have changed since the submission: %(facts)s. The request cannot be approved as it stands. "
         "It can be rejected with a reason; the customer may then ask anew."
+    ),
+    Outlook.REFUNDED_OUTSIDE: _(
+        "The payment channel has made a refund of the same payment by itself, and it stands open among the "
+        "differences. There it can be confirmed as this request's payout, or explained; until then nothing is approved."
     ),
 }

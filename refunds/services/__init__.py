@@ -6,13 +6,25 @@ Each locks the certificate, then the request, looks again, and records what it d
 
 from refunds.services.console import certificate_changed, lapse_overdue, lock_for_payout, payout_settled
 from refunds.services.customer import cancel_refund, request_refund
-from refunds.services.staff import approve_refund, fail_refund, may_decide, reject_refund, review_token
+from refunds.services.outside import candidates_of, confirm_channel_refund, is_refund_found
+from refunds.services.staff import (
+    approve_refund,
+    fail_refund,
+    fail_refund_of,
+    may_decide,
+    reject_refund,
+    review_token,
+)
 
 __all__ = [
     "approve_refund",
     "cancel_refund",
+    "candidates_of",
     "certificate_changed",
+    "confirm_channel_refund",
     "fail_refund",
+    "fail_refund_of",
+    "is_refund_found",
     "lapse_overdue",
     "lock_for_payout",
     "may_decide",

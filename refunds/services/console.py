@@ -24,6 +24,8 @@ from refunds.states import MONEY_ORDERED, UNDECIDED, RequestState
 
 logger = logging.getLogger(__name__)
 
+# Of these a part is still owed to the customer.
+NOT_WITH_CUSTOMER = frozenset({PayoutState.FAILED, PayoutState.RETURNED})
 UNISSUED_RULES = (Rule.UNISSUED_IMMEDIATE, Rule.UNISSUED_MANUAL)
 
 
@@ -57,9 +59,12 @@ def payout_settled(payout: Payout, *, at: datetime) -> None:
     request = RefundRequest.objects.select_for_update().filter(reference=payout.reference).first()
     if request is None:
         return
-    if request.state not in MONEY_ORDERED:
+    if payout.state == PayoutState.RETURNED:
+        _take_back(request, payout, at=at)
+    elif request.state in MONEY_ORDERED:
+        _follow(request, payout, at=at)
+    else:
         raise RequestMoved(request)
-    _follow(request, _states_of_payouts(request), at=at)
 
 
 def certificate_changed(certificate: Certificate, *, at: datetime) -> None:
@@ -70,7 +75,8 @@ def certificate_changed(certificate: Certificate, *, at: datetime) -> None:
     if _lapse_if_issued(request, certificate, at=at):
         return
     if request.state == RequestState.APPROVED:
-        steps.order_payouts(request, certificate, at=at)
+        # What the channel has given back by itself since the approval is for staff to look at.
+        steps.order_payouts(request, certificate, at=at, found_to_staff=True)
 
 
 def _lapse_if_issued(request: RefundRequest, certificate: Certificate, *, at: datetime) -> bool:
@@ -79,24 +85,43 @@ def _lapse_if_issued(request: RefundRequest, certificate: Certificate, *, at: da
 
 
 def _states_of_payouts(request: RefundRequest) -> set[str]:
-    return set(Payout.objects.filter(reference=request.reference).values_list("state", flat=True))
+    current = Payout.objects.current().filter(reference=request.reference)
+    return set(current.values_list("state", flat=True))
 
 
-def _follow(request: RefundRequest, payouts: set[str], *, at: datetime) -> None:
+def _follow(request: RefundRequest, payout: Payout, *, at: datetime) -> None:
     """Bring the request to where its payouts are, over every state that lies between."""
-    is_tried_again = request.state == RequestState.PAYMENT_FAILED and PayoutState.FAILED not in payouts
+    payouts = _states_of_payouts(request)
+    is_missing_money = bool(payouts & NOT_WITH_CUSTOMER)
+    is_tried_again = request.state == RequestState.PAYMENT_FAILED and not is_missing_money
     if request.state == RequestState.APPROVED or is_tried_again:
         request.pay()
         steps.record_move(request, "paying", at=at)
-    if PayoutState.FAILED in payouts and request.state == RequestState.PAYING:
+    if is_missing_money and request.state == RequestState.PAYING:
         request.fail_payment()
         steps.record_move(request, "payment_failed", at=at)
     if payouts == {PayoutState.PAID}:
-        _finish(request, at=at)
+        _finish(request, payout, at=at)
 
 
-def _finish(request: RefundRequest, *, at: datetime) -> None:
+def _finish(request: RefundRequest, payout: Payout, *, at: datetime) -> None:
+    """`payout` is the last that was paid: a refund made good is told again."""
     request.settle(at=at)
     steps.record_move(request, "refunded", at=at)
     certificates.refund(certificates.lock(request.certificate_id))
-    steps.tell(request, "refunded", at=at)
+    steps.tell(request, "refunded", at=at, payout=payout if steps.has_come_back(request) else None)
+
+
+def _take_back(request: RefundRequest, payout: Payout, *, at: datetime) -> None:
+    """A part came back: whatever its other parts do, money is owed, and a certificate that had ended is on hold again.
+
+    Raises RequestMoved from a state in which nothing can have been paid.
+    """
+    if request.state == RequestState.REFUNDED:
+        certificates.undo_refund(certificates.lock(request.certificate_id), request.reference)
+    if request.state in {RequestState.PAYING, RequestState.REFUNDED}:
+        request.fail_payment()
+    if request.state != RequestState.PAYMENT_FAILED:
+        raise RequestMoved(request)
+    request.save()
+    steps.record_return(request, payout, at=at)

@@ -16,13 +16,14 @@ from refunds.exceptions import (
     InvalidReason,
     MayNotRequest,
     NotRefundable,
+    RefundedOutside,
     RequestMoved,
     SummaryChanged,
 )
 from refunds.facts import facts_of, moment_of
 from refunds.models import LONGEST_REASON, RefundRequest, new_reference
 from refunds.policy import Assessment, Review, assess
-from refunds.services import steps
+from refunds.services import outside, steps
 from refunds.states import CANCELLABLE, LIVE, Reason
 from refunds.summary import Summary, summarise
 
@@ -34,7 +35,7 @@ def request_refund(
     """Ask for the paid part of a certificate back, as shown and agreed to. The same form again gives its first request.
 
     `reason_text` counts with the reason *Other* alone. Raises MayNotRequest, InvalidReason, AlreadyRequested,
-    NotRefundable and SummaryChanged; then nothing is stored.
+    RefundedOutside, NotRefundable and SummaryChanged; then nothing is stored.
     """
     certificate = certificates.lock(certificate_id)
     if certificate.account_id != by.pk or not by.is_active or certificate.deleted_at:
@@ -79,9 +80,14 @@ def _assess_for_request(certificate: Certificate, agreed: Summary, *, at: dateti
     newest = RefundRequest.objects.of(certificate).first()
     if newest and newest.state in LIVE:
         raise AlreadyRequested(newest)
+    if certificate.refund_found_at:
+        raise RefundedOutside(str(certificate))
     assessment = assess(facts_of(certificate), at)
     if not assessment.supported:
         raise NotRefundable(assessment)
+    if assessment.review == Review.NONE and outside.is_refund_found(certificate):
+        # Also where it is of another certificate of the order: no money of its payments can be ordered now.
+        raise RefundedOutside(str(certificate))
     now = summarise(certificate, assessment)
     if now != agreed:
         raise SummaryChanged(now)

@@ -9,11 +9,12 @@ from django.db import transaction
 from certificates.models import Certificate
 from core.models import User
 from payments import services as payments
-from refunds.exceptions import FactsChanged, MayNotDecide, NotRefundable, RequestMoved
+from payments.exceptions import PayoutMoved
+from refunds.exceptions import FactsChanged, MayNotDecide, NotRefundable, RefundedOutside, RequestMoved
 from refunds.facts import decisive_differences, facts_of
 from refunds.models import LONGEST_ANSWER, Decision, RefundRequest
 from refunds.policy import Facts, assess
-from refunds.services import steps
+from refunds.services import outside, steps
 from refunds.states import RequestState, Verdict
 
 
@@ -22,8 +23,8 @@ def approve_refund(request_id: int, *, seen: str, by: User, at: datetime, note: 
     """Grant a request on the facts of its submission and order its payouts.
 
     `seen` is `review_token` of the page that was decided on. Returns the request lapsed when its certificate expired or
-    was issued meanwhile, whatever the page showed. Raises MayNotDecide, InvalidReason, RequestMoved, FactsChanged and
-    NotRefundable; then nothing is stored.
+    was issued meanwhile, whatever the page showed. Raises MayNotDecide, InvalidReason, RequestMoved, FactsChanged,
+    NotRefundable and RefundedOutside; then nothing is stored.
     """
     note = steps.words(note, LONGEST_ANSWER) if note else ""
     certificate, request = _lock_for_decision(request_id, by=by)
@@ -31,6 +32,8 @@ def approve_refund(request_id: int, *, seen: str, by: User, at: datetime, note: 
         return request
     _require_as_seen(request, certificate, seen)
     _require_unchanged_support(request, certificate)
+    if outside.is_refund_found(certificate):
+        raise RefundedOutside(str(request))
     steps.approve(request, certificate, by=by, at=at, note=note)
     return request
 
@@ -63,6 +66,15 @@ def fail_refund(request_id: int, *, reason: str, by: User, at: datetime) -> Refu
     request.give_up(at=at)
     steps.end(request, certificate, "failed", by=by, at=at, note=reason)
     return request
+
+
+def fail_refund_of(reference: str, *, reason: str, by: User, at: datetime) -> None:
+    """PAYOUT_IMPOSSIBLE: give up the refund behind a payout that cannot be made. Raises PayoutMoved and NotYours."""
+    request = RefundRequest.objects.only("pk").get(reference=reference)
+    try:
+        fail_refund(request.pk, reason=reason, by=by, at=at)
+    except RequestMoved as moved:
+        raise PayoutMoved(str(moved)) from moved
 
 
 def may_decide(request: RefundRequest, by: User) -> bool:

@@ -9,7 +9,9 @@ from core import audit
 from core.mail import notify
 from core.models import User
 from payments import services as payments
+from payments.models import Payout
 from payments.services import Part
+from payments.states import PayoutState
 from refunds.exceptions import FactsChanged, InvalidReason
 from refunds.facts import facts_of, was_issued_meanwhile
 from refunds.models import Decision, RefundRequest
@@ -44,15 +46,17 @@ def approve(request: RefundRequest, certificate: Certificate, *, by: User | None
         tell(request, "approved", at=at)
 
 
-def order_payouts(request: RefundRequest, certificate: Certificate, *, at: datetime) -> None:
-    """Order the money back, unless an authority may still issue the certificate."""
+def order_payouts(
+    request: RefundRequest, certificate: Certificate, *, at: datetime, found_to_staff: bool = False
+) -> None:
+    """Order the money back, unless an authority may still issue the certificate. Raises as `payments.order_payouts`."""
     if certificate.closing_since:
         return
     parts = [Part(share.payment_id, share.amount) for share in certificate.shares.all()]
     if sum(part.amount for part in parts) != request.amount:
         raise FactsChanged(request)
     decision = request.decisions.select_related("by").get(verdict=Verdict.APPROVE)
-    payments.order_payouts(request.reference, parts, approved_by=decision.by, at=at)
+    payments.order_payouts(request.reference, parts, approved_by=decision.by, at=at, found_to_staff=found_to_staff)
     audit.record(request, "money_ordered", by=None, at=at, detail=grounds(request))
 
 
@@ -86,6 +90,18 @@ def record_move(request: RefundRequest, act: str, *, at: datetime) -> None:
     audit.record(request, act, by=None, at=at, detail=grounds(request))
 
 
+def record_return(request: RefundRequest, payout: Payout, *, at: datetime) -> None:
+    """Record that a part of the money came back, and tell the customer. The channel's words are for staff."""
+    detail = {**grounds(request), "part": part_of(payout)}
+    audit.record(request, "returned", by=None, at=at, note=payout.failure, detail=detail)
+    tell(request, "returned", at=at, payout=payout)
+
+
+def part_of(payout: Payout) -> dict[str, Any]:
+    """What audit entries and mails keep of one part."""
+    return {"amount": payout.amount, "currency": payout.currency, "channel": payout.channel}
+
+
 def grounds(request: RefundRequest) -> dict[str, Any]:
     """What an audit entry keeps of a request: on which facts, by which rule of which policy."""
     return {
@@ -99,12 +115,13 @@ def grounds(request: RefundRequest) -> dict[str, Any]:
     }
 
 
-def tell(request: RefundRequest, event: str, *, at: datetime) -> None:
-    """Queue the mail about what happened to a request."""
+def tell(request: RefundRequest, event: str, *, at: datetime, payout: Payout | None = None) -> None:
+    """Queue the mail about what happened to a request: once, or once for each payout that it is about."""
+    about = f"{request.reference}:{event}"
     notify(
         request.account,
         f"refund_{event}",
-        key=f"{request.reference}:{event}",
+        key=f"{about}:{payout.pk}" if payout else about,
         context={
             "reference": request.reference,
             "certificate": request.certificate.name,
@@ -114,6 +131,14 @@ def tell(request: RefundRequest, event: str, *, at: datetime) -> None:
             "answer": request.answer,
             "lapse_cause": request.lapse_cause,
             "review_due": request.review_due.isoformat() if request.review_due else "",
+            "part": part_of(payout) if payout else None,
+            "has_come_back": has_come_back(request),
+            "has_expired": request.certificate.expires_at <= at,
         },
         at=at,
     )
+
+
+def has_come_back(request: RefundRequest) -> bool:
+    """Whether any of its money ever came back to us."""
+    return Payout.objects.filter(reference=request.reference, state=PayoutState.RETURNED).exists()

@@ -1,18 +1,23 @@
-"""`make bench`: the Overview against a bare page and against Django's own list, at two sizes, under one gunicorn.
+"""`make bench`: pages against others, and how much money a machine moves. Prints a line a figure.
 
-Prints a line a figure, `NAME VALUE TARGET ok` or `… short`. All values are ratios of CPU seconds of the server's
-processes per request, each the median over alternating slices; nothing but a broken run ends with other than 0.
+Pages: the Overview against a bare page and against Django's own list, at two sizes, under one gunicorn; all values are
+ratios of CPU seconds of the server's processes per request, each the median over alternating slices.
+Money: approvals and payouts a second on a new PostgreSQL of its own (`tests.bench.money`). Workers, database and the
+channel share the machine, so on one that is busy otherwise these say nothing.
+A line reads `NAME VALUE TARGET ok` or `… short`; nothing but a broken run ends with other than 0.
 """
 
 import argparse
 import os
 import statistics
+import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import django
 from django.core.management import call_command
+
+from tests.bench.figures import Figure
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = {
@@ -20,18 +25,6 @@ PAGES = {
     "bare": "/bench/bare/",
     "stock": "/bench/stock/certificates/certificate/?account__id__exact={pk}",
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    name: str
-    value: float
-    target: float
-    higher_is_better: bool = True
-
-    def __str__(self) -> str:
-        met = self.value >= self.target if self.higher_is_better else self.value <= self.target
-        return f"{self.name} {self.value:.2f} {self.target:g} {'ok' if met else 'short'}"
 
 
 def main() -> None:
@@ -43,6 +36,18 @@ def main() -> None:
     _prepare(options.sizes)
     for figure in measure(environment, options.sizes, pairs=options.pairs, requests=options.requests):
         sys.stdout.write(f"{figure}\n")
+        sys.stdout.flush()
+    if options.payouts:
+        _move_money(options.payouts)
+
+
+def _move_money(payouts: int) -> None:
+    from tests.faults.databases import own_server
+
+    with own_server() as server:
+        environment = {"DATABASE_URL": server.url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+        command = [sys.executable, "-m", "tests.bench.money", str(payouts)]
+        subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
 
 
 def _options() -> argparse.Namespace:
@@ -50,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs=2, default=[1_000, 200_000], metavar="N")
     parser.add_argument("--pairs", type=int, default=15, help="slices of each page, alternating")
     parser.add_argument("--requests", type=int, default=40, help="requests a slice")
+    parser.add_argument("--payouts", type=int, default=300, metavar="N", help="none of the money's figures where 0")
     parser.add_argument("--dir", type=Path, default=ROOT / "var" / "bench")
     return parser.parse_args()
 

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.__main__ import Figure, compare
+from payments.models import Payout
+from tests.bench import money
+from tests.bench.__main__ import compare
+from tests.bench.figures import Figure
 
 
 def test_the_bench_measures_and_prints_a_line_a_figure(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.bench", "--sizes", "25", "50", "--pairs", "2", "--requests", "2"]
+    command += ["--payouts", "0", "--dir", str(tmp_path)]
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    run = subprocess.run(
-        [*command, "--dir", str(tmp_path)], capture_output=True, text=True, env=environment, timeout=300, check=False
-    )
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert [line.split()[0] for line in lines] == [
@@ -28,6 +30,19 @@ def test_the_bench_measures_and_prints_a_line_a_figure(tmp_path: Path) -> None:
     ]
     for line in lines:
         assert re.fullmatch(r"\w+ \d+\.\d\d [\d.]+ (ok|short)", line)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bench_moves_money_and_says_how_quickly() -> None:
+    figures = list(money.measure(10))
+    assert [figure.name for figure in figures] == ["approvals_per_second", "payouts_per_second_of_2_workers"]
+    assert all(0 < figure.value < 1000 for figure in figures)
+    assert Payout.objects.filter(state="paid").count() == 10
+
+
+def test_the_pace_is_that_of_the_middle() -> None:
+    slow_start, slow_end = [0.0], [100.0]
+    assert money.rate([*slow_start, *(50 + number / 4 for number in range(8)), *slow_end]) == 4
 
 
 @pytest.mark.parametrize(

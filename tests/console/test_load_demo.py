@@ -21,14 +21,14 @@ from console.demo.stories import STORIES, StoryWentWrong
 from core.guards import missing_guards
 from core.models import AuditEntry, Job, User
 from core.money import plain_amount
-from payments.models import LedgerEntry, Payment, Payout
-from payments.services import may_record
-from payments.states import Channel
+from payments.models import BankBatch, Difference, LedgerEntry, Payment, Payout
+from payments.services import may_record, may_send
+from payments.states import Channel, PayoutState
 from refunds.assess_lines import read_line
 from refunds.facts import facts_of
 from refunds.models import RefundRequest
 from refunds.policy import EVENTS, Facts, Rule, Warning, assess
-from refunds.services import lapse_overdue, may_decide
+from refunds.services import candidates_of, lapse_overdue, may_decide
 from refunds.states import RequestState
 from tests import factories
 from tests.factories import NOON
@@ -182,7 +182,16 @@ def test_requests_were_made_by_the_services():
 
 @pytest.mark.usefixtures("demo")
 def test_no_payout_waits_for_the_worker():
-    assert not Job.objects.filter(kind="pay_payout").exclude(state=Job.State.DONE).exists()
+    assert not Job.objects.filter(kind="pay_payout", state=Job.State.QUEUED).exists()
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_payments_desk_has_something_of_everything():
+    assert set(Payout.objects.values_list("state", flat=True)) == set(PayoutState)
+    assert Payout.objects.get(state=PayoutState.UNKNOWN).handed_over_at is not None
+    assert BankBatch.objects.get().lines.count() == 1
+    found = Difference.objects.order_by("id")
+    assert [any(candidate.is_request for candidate in candidates_of(each)) for each in found] == [False, True]
 
 
 @pytest.mark.usefixtures("demo")
@@ -196,10 +205,10 @@ def test_every_account_signs_in_with_the_password_of_the_demo():
 def test_each_member_of_staff_may_do_their_own_part():
     people = {user.username: user for user in User.objects.all()}
     request = RefundRequest.objects.filter(account=people["neighbour"]).latest("id")
-    paying = RefundRequest.objects.get(state=RequestState.PAYING)
-    payout = Payout.objects.select_related("payment").get(reference=paying.reference, channel=Channel.BANK)
+    payout = Payout.objects.select_related("payment").get(state=PayoutState.SENT, channel=Channel.BANK)
     assert [name for name in ACCOUNTS if may_decide(request, people[name])] == ["reviewer", "admin"]
     assert [name for name in ACCOUNTS if may_record(payout, people[name])] == ["cashier", "admin"]
+    assert [name for name in ACCOUNTS if may_send(payout, people[name])] == ["cashier", "admin"]
     assert [name for name in ACCOUNTS if people[name].has_perm("payments.record_payout")] == ["cashier", "admin"]
     assert [name for name in ACCOUNTS if may_record_answer(people[name])] == ["reviewer", "admin"]
     assert [name for name in ACCOUNTS if people[name].is_staff] == ["reviewer", "cashier", "clerk", "admin"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from certificates import services as certificates
 from core.models import User
 from payments.models import Payout
-from payments.services import record_failed
+from payments.services import record_failed, record_paid, record_returned
 from refunds.models import RefundRequest
 from refunds.services import approve_refund, cancel_refund, fail_refund, lapse_overdue, reject_refund
 from refunds.states import RequestState
@@ -60,6 +60,19 @@ def payment_failed(customer: User) -> RefundRequest:
     request = by_hand(customer)
     record_failed(Payout.objects.get(reference=request.reference).pk, "account closed", by=cashier(), at=NOON)
     return anew(request)
+
+
+def returned(customer: User) -> RefundRequest:
+    """Paid by hand, and the money came back."""
+    request = by_hand(customer)
+    [payout] = Payout.objects.filter(reference=request.reference)
+    record_paid(payout.pk, f"outside-{payout.pk}", by=cashier(), at=NOON)
+    record_returned(payout.pk, "R03 no account, said their bank", by=cashier(), at=NOON)
+    return anew(request)
+
+
+def given_up_after_return(customer: User) -> RefundRequest:
+    return fail_refund(returned(customer).pk, reason="no account left", by=cashier(), at=NOON)
 
 
 def refunded(customer: User) -> RefundRequest:

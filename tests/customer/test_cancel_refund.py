@@ -186,7 +186,8 @@ INSTEAD = {
     requests.closing: f"{LATE}The refund is approved. CNY 1,200.00 is ordered back as soon as the certificate "
     "authority has confirmed that the application is closed.",
     requests.by_hand: f"{LATE}The refund is approved and CNY 1,200.00 has been ordered back.",
-    requests.payment_failed: f"{LATE}A payment did not go through. It is being tried again.",
+    requests.payment_failed: f"{LATE}CNY 1,200.00 could not be paid to your Alipay account. It is still owed to you",
+    requests.returned: f"{LATE}CNY 1,200.00 that we had paid to your Alipay account came back to us on 2026-11-23",
     requests.paying: f"{LATE}The money is on its way to you.",
     requests.refunded: "this request has ended. CNY 1,200.00 was paid back on 2026-11-23 12:00.",
     requests.rejected: "this request has ended. The request was rejected on 2026-11-23 12:00.",

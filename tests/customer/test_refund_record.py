@@ -70,13 +70,17 @@ STANDS = {
     requests.approved: "Approved, money ordered The refund is approved and CNY 1,200.00 has been ordered back.",
     requests.closing: "CNY 1,200.00 is ordered back as soon as the certificate authority has confirmed",
     requests.paying: "Payment under way The money is on its way to you.",
-    requests.payment_failed: "Payment failed, being retried A payment did not go through. It is being tried again.",
+    requests.payment_failed: "Payment failed, being retried CNY 1,200.00 could not be paid to your Alipay account. "
+    "It is still owed to you, and our staff see to it; you need not do anything.",
+    requests.returned: "Money came back, still owed to you CNY 1,200.00 that we had paid to your Alipay account came "
+    "back to us on 2026-11-23 12:00. It is still owed to you, and our staff see to it; you need not do anything.",
     requests.refunded: "Refunded CNY 1,200.00 was paid back on 2026-11-23 12:00.",
     requests.rejected: "Rejected The request was rejected on 2026-11-23 12:00.",
     requests.cancelled: "Cancelled by you You cancelled the request on 2026-11-23 12:00.",
     requests.issued_meanwhile: "Lapsed The request lapsed on 2026-11-23 12:00: the certificate was issued meanwhile.",
     requests.expired: "Lapsed The request lapsed on 2026-12-04 12:00: the certificate expired before the refund was",
     requests.failed: "The refund failed on 2026-11-23 12:00 and nothing was paid back. The certificate is no longer",
+    requests.given_up_after_return: "The refund failed on 2026-11-23 12:00: the money came back to us, and no other",
 }
 
 
@@ -117,12 +121,14 @@ NEXT = {
     ],
     requests.by_hand: ["Next: CNY 1,200.00 goes to your Alipay account: our staff transfer it"],
     requests.paying: ["Next: CNY 500.00 goes to your Alipay account: our staff transfer it"],
-    requests.payment_failed: ["Next: CNY 1,200.00 goes to your Alipay account: our staff transfer it"],
+    requests.payment_failed: ["Next: Our staff send the CNY 1,200.00 to your Alipay account again, or find another"],
+    requests.returned: ["Next: Our staff send the CNY 1,200.00 to your Alipay account again, or find another way."],
     requests.refunded: [],
     requests.rejected: [],
     requests.cancelled: [],
     requests.issued_meanwhile: [],
     requests.failed: [],
+    requests.given_up_after_return: [],
 }
 
 
@@ -212,14 +218,14 @@ def test_times_are_the_readers(customer: User) -> None:
 def test_each_part_is_shown_with_its_state(customer: User, as_customer: Client) -> None:
     text = reads(as_customer, requests.paying(customer))
     assert (
-        "You get back CNY 1,200.00 To: Account balance · paid, 2026-11-23 12:00 CNY 700.00 "
+        "You get back CNY 1,200.00 To: Account balance · paid on 2026-11-23 12:00 CNY 700.00 "
         "To: Alipay account · ordered CNY 500.00"
     ) in text
 
 
 def test_a_paid_part_names_its_day_and_the_label_says_got(customer: User, as_customer: Client) -> None:
     text = reads(as_customer, requests.refunded(customer))
-    assert "You got back CNY 1,200.00 To: Account balance · paid, 2026-11-23 12:00 CNY 1,200.00" in text
+    assert "You got back CNY 1,200.00 To: Account balance · paid on 2026-11-23 12:00 CNY 1,200.00" in text
 
 
 def test_before_an_order_the_parts_are_those_of_the_certificate(customer: User, as_customer: Client) -> None:
@@ -235,7 +241,8 @@ def test_what_ended_unpaid_goes_nowhere(customer: User, as_customer: Client, bui
 
 
 def test_a_refund_given_up_says_that_its_payment_failed(customer: User, as_customer: Client) -> None:
-    assert "To: Alipay account · failed, 2026-11-23 12:00 CNY 1,200.00" in reads(as_customer, requests.failed(customer))
+    text = reads(as_customer, requests.failed(customer))
+    assert "To: Alipay account · failed on 2026-11-23 12:00 CNY 1,200.00" in text
 
 
 # --- Ways on -----------------------------------------------------------------------------------
@@ -354,7 +361,7 @@ def test_a_poll_sees_each_part_arrive(customer: User, htmx: Client) -> None:
     page = htmx.get(address(request))
     record_paid(bank.pk, "B-1", by=requests.cashier(), at=NOON)
     answer = htmx.get(poll_address(page))
-    assert "To: Online bank account · paid, 2026-11-23 12:00" in words(answer)
+    assert "To: Online bank account · paid on 2026-11-23 12:00" in words(answer)
 
 
 def test_a_poll_of_somebody_else_is_as_unknown(customer: User, neighbour: User) -> None:

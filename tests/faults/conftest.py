@@ -1,17 +1,12 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from payments import channels
-from payments.states import Channel
-from tests.faults.outside import Bank
+from tests.faults.outside import Outside, open_outside
 
 
 @pytest.fixture
-def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    """The outside of one test; the Alipay channel is connected to it here and in the workers."""
-    outside = str(tmp_path / "outside")
-    monkeypatch.setenv("OUTSIDE", outside)
-    bank = Bank(outside)
-    monkeypatch.setitem(channels._CONNECTED, Channel.ALIPAY, bank)
-    return bank
+def outside(tmp_path: Path) -> Iterator[Outside]:
+    with open_outside(tmp_path / "mails") as world:
+        yield world

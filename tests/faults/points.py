@@ -4,19 +4,24 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
-from django.conf import settings
 from django.db import transaction
 
 from certificates.authority.embedded import EmbeddedAuthority
 from certificates.services import enrolling
 from core import jobs
-from payments import channels
-from payments import services as payments
+from payments.channels import card
+from payments.channels.alipay import AlipayChannel
 from payments.channels.balance import BalanceChannel
-from payments.states import Channel
-from tests.faults.outside import Bank, Mailbox
+from payments.channels.card import CardChannel
+from payments.models import Payout
+from payments.services import sending
+from tests.faults.outside import Mailbox
+
+CHANNELS = (CardChannel, AlipayChannel, BalanceChannel)
 
 
 def die(*_: Any, **__: Any) -> None:
@@ -41,19 +46,19 @@ def after(owner: Any, name: str) -> Callable[[], None]:
     return arm
 
 
-def all_of(*arms: Callable[[], None]) -> Callable[[], None]:
-    return lambda: [arm() for arm in arms] and None
+def at_every_channel(arm_at: Callable[[Any, str], Callable[[], None]], name: str) -> Callable[[], None]:
+    return lambda: [arm_at(channel, name)() for channel in CHANNELS] and None
 
 
 def at_commit() -> None:
     """The settlement is committed, and the worker dies before it does anything else."""
-    plain = payments._settle_paid
+    plain = sending.settle
 
     def settle(*args: Any, **kwargs: Any) -> None:
         plain(*args, **kwargs)
         transaction.on_commit(die)
 
-    payments._settle_paid = settle
+    sending.settle = settle
 
 
 def slowly(owner: Any, name: str, seconds: float) -> Callable[[], None]:
@@ -87,17 +92,28 @@ FAULTS: dict[str, Callable[[], None]] = {
     "before it claims": before(jobs, "claim"),
     "while it claims, before the commit": after(jobs, "_take"),
     "after it has claimed": before(jobs, "run"),
-    "while it takes the payout up, before the commit": after(payments.Payout, "send"),
-    "before it asks the channel": all_of(before(Bank, "pay_back"), before(BalanceChannel, "pay_back")),
-    "after the channel has paid": all_of(after(Bank, "pay_back"), after(BalanceChannel, "pay_back")),
-    "before it settles": before(payments, "_settle_paid"),
-    "while it settles, before the commit": after(payments, "_settle_paid"),
+    "while it takes the payout up, before the commit": after(Payout, "send"),
+    "before it asks the channel": at_every_channel(before, "pay_back"),
+    "after the channel has paid": at_every_channel(after, "pay_back"),
+    "before it settles": before(sending, "settle"),
+    "while it settles, before the commit": after(sending, "settle"),
     "while it completes the job, before the commit": after(jobs, "_complete"),
     "as soon as it has settled": at_commit,
     "before it sends the mail": before(Mailbox, "send_messages"),
     "after the mail server took the mail": after(Mailbox, "send_messages"),
 }
+# Where it dies at a later try.
+LOOK_UP_FAULTS: dict[str, Callable[[], None]] = {
+    "before it looks up": at_every_channel(before, "look_up"),
+    "after it has looked up": at_every_channel(after, "look_up"),
+}
 
+# What it does without: the controls, which show what each is good for.
+CONTROLS: dict[str, Callable[[], None]] = {
+    "the key": lambda: setattr(card, "_idempotency_key", lambda _: str(uuid4())),
+    "the look-up": lambda: setattr(CardChannel, "look_up", lambda *_: None),
+    "patience": lambda: setattr(jobs, "back_off", lambda attempts: timedelta(milliseconds=50 * attempts)),
+}
 
 # Where it dies while it speaks with the console's own authority.
 AUTHORITY_FAULTS: dict[str, Callable[[], None]] = {
@@ -114,8 +130,9 @@ REVOCATION_FAULTS: dict[str, Callable[[], None]] = {
 
 
 def arm() -> None:
-    """Connect a channel to an outside that remembers, and set the fault or trouble that the environment names."""
-    channels._CONNECTED[Channel.ALIPAY] = Bank(settings.OUTSIDE)
+    """Set the fault or trouble that FAULT names, and take away what WITHOUT lists."""
+    for name in filter(None, os.environ.get("WITHOUT", "").split(", ")):
+        CONTROLS[name]()
     fault = os.environ.get("FAULT")
     if fault:
-        {**FAULTS, **AUTHORITY_FAULTS, **REVOCATION_FAULTS, **TROUBLE}[fault]()
+        {**FAULTS, **LOOK_UP_FAULTS, **AUTHORITY_FAULTS, **REVOCATION_FAULTS, **TROUBLE}[fault]()

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import connection
 
+# Seconds: far longer than anything here takes, far shorter than anybody would wait for it.
 PATIENCE = 30.0
 
 
@@ -64,12 +65,12 @@ def listen_for(worker: subprocess.Popen[str], words: str) -> list[str]:
     raise AssertionError(f"the worker ended without saying {words!r}: {said}")
 
 
-def wait_until(holds: Callable[[], bool]) -> float:
+def wait_until(holds: Callable[[], bool], *, patience: float = PATIENCE, every: float = 0.01) -> float:
     """Seconds until it holds; fails when it never does. Only real processes need real time."""
     began = time.monotonic()
     while not holds():
-        assert time.monotonic() - began < PATIENCE
-        time.sleep(0.01)
+        assert time.monotonic() - began < patience, "waited in vain"
+        time.sleep(every)
     return time.monotonic() - began
 
 

@@ -1,4 +1,4 @@
-"""The tests' settings for worker processes that die, or see the outside, as FAULT and OUTSIDE say."""
+"""The tests' settings for worker processes that die, or lack something, as `tests.faults.points` reads it."""
 
 import os
 
@@ -6,5 +6,5 @@ from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS, VAR_DIR
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.faults.apps.FaultsConfig"]
-OUTSIDE = os.environ.get("OUTSIDE", str(VAR_DIR / "outside"))
+MAILS = os.environ.get("MAILS", str(VAR_DIR / "mails"))
 EMAIL_BACKEND = "tests.faults.outside.Mailbox"

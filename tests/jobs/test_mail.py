@@ -13,7 +13,7 @@ from core.models import Job, Notice, User
 from tests import factories
 from tests.factories import NOON
 
-EVENTS = ["received", "approved", "rejected", "cancelled", "lapsed", "failed", "refunded"]
+EVENTS = ["received", "approved", "rejected", "cancelled", "lapsed", "failed", "refunded", "returned"]
 CONTEXT = {
     "reference": "RF-20261123-ABCDEFGH",
     "certificate": "shop.example.com",
@@ -23,6 +23,7 @@ CONTEXT = {
     "answer": "",
     "lapse_cause": "expired",
     "review_due": "2026-12-14",
+    "part": {"amount": 120_000, "currency": "CNY", "channel": "card"},
 }
 LINK = "http://localhost:8000/refunds/RF-20261123-ABCDEFGH/"
 

@@ -13,10 +13,13 @@ from console import worker
 from console.worker import Duty, Lane, keep_house, lanes, lapse
 from core import guards, jobs
 from core.models import Job
+from payments import channels
+from payments.models import Payout
 from refunds.models import RefundRequest
 from refunds.services import steps
 from tests import factories
 from tests.factories import NOON
+from tests.money.scripted import ScriptedChannel
 
 
 def noon():
@@ -207,6 +210,40 @@ def test_worker_lapses_revocations_that_nobody_confirmed(db, monkeypatch):
     money, _ = money_and_mail()
     money.step()
     assert lapsed == [NOON]
+
+
+def waiting_payout(customer) -> Payout:
+    """Ordered before its channel was connected."""
+    request = factories.submit(factories.certificate(customer, payments={"card": 120_000}))
+    return Payout.objects.get(reference=request.reference)
+
+
+def test_payout_waits_for_its_channel_and_is_then_taken_up_within_a_minute(customer, monkeypatch):
+    payout = waiting_payout(customer)
+    money, _ = money_and_mail()
+    assert money.step() is False
+    monkeypatch.setitem(channels._CONNECTED, "card", ScriptedChannel())
+    assert money.step() is False
+    [taking_up] = [duty for duty in money.duties if duty.act is worker.take_up]
+    assert taking_up.every == 60
+    taking_up.due = 0
+    assert money.step() is True
+    assert Payout.objects.get(pk=payout.pk).state == "paid"
+
+
+def test_payout_whose_channel_is_connected_meanwhile_is_taken_up_at_the_start(customer, monkeypatch):
+    payout = waiting_payout(customer)
+    monkeypatch.setitem(channels._CONNECTED, "card", ScriptedChannel())
+    money, _ = money_and_mail()
+    assert money.step() is True
+    assert Payout.objects.get(pk=payout.pk).state == "paid"
+
+
+def test_once_takes_up_a_payout_whose_channel_is_connected_meanwhile(customer, monkeypatch):
+    payout = waiting_payout(customer)
+    monkeypatch.setitem(channels._CONNECTED, "card", ScriptedChannel())
+    worker.run_once()
+    assert Payout.objects.get(pk=payout.pk).state == "paid"
 
 
 def test_worker_forgets_sessions_that_have_ended(db):

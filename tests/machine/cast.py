@@ -23,7 +23,7 @@ class Cast:
 
 def assemble() -> Cast:
     customer = factories.UserFactory(username="customer")
-    both = factories.staff("both", "refunds.review_refund", "payments.record_payout")
+    both = factories.staff("both", "refunds.review_refund", "payments.record_payout", "payments.send_payout")
     people = [
         customer,
         factories.UserFactory(username="neighbour"),

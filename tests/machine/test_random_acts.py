@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -22,9 +23,11 @@ from certificates.services import record_closed, record_issued
 from certificates.states import CertificateState
 from core import jobs
 from core.models import AuditEntry, Job, User
+from payments.channels import Outcome
 from payments.exceptions import PaymentsError
 from payments.models import Payout
-from payments.services import record_failed, record_paid
+from payments.services import not_possible, record_failed, record_paid, record_returned, try_again
+from payments.states import PayoutState
 from refunds.exceptions import RefundsError
 from refunds.facts import facts_of
 from refunds.models import RefundRequest
@@ -36,6 +39,8 @@ from tests import factories
 from tests.factories import NOON
 from tests.invariants import broken
 from tests.machine.cast import STEPS, Cast, assemble
+from tests.money import scripted
+from tests.money.scripted import ScriptedChannel
 from tests.refunds.cases import everything
 
 IS_LONG = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
@@ -50,9 +55,11 @@ REFUSALS = (RefundsError, PaymentsError, CertificatesError)
 # What must have been done somewhere in the examples, else they show nothing.
 FAR = {"requested", "cancelled", "approved", "rejected", "money_ordered", "refunded"}
 FARTHER = {"lapsed", "application_closed", "issued", "record_paid", "record_failed", "payment_failed", "failed"}
+FARTHER |= {"sent_again", "not_possible", "record_returned"}
 
 MAY_DECIDE = {"reviewer", "second", "both", "admin"}
 MAY_RECORD = {"cashier", "both", "admin"}
+MAY_SEND = {"cashier", "both", "admin"}
 MAY_ANSWER = {"reviewer", "second", "admin"}
 
 # Those who may are drawn more often than those who may not, so that examples come far.
@@ -61,6 +68,9 @@ DECIDERS = st.sampled_from(["reviewer", "second", "both", "both", "admin", "cash
 RECORDERS = st.sampled_from(["cashier", "cashier", "cashier", "both", "admin", "reviewer", *OUTSIDERS])
 OWNERS = st.sampled_from(["customer", "customer", "customer", "both", "admin", "neighbour"])
 INDEX = st.integers(min_value=0, max_value=14)
+# What the card channel says next, and from which states persons send again.
+ANSWERS = [Outcome.PAID, Outcome.PENDING, "paid, no answer", scripted.silent(), scripted.silent(), scripted.refused()]
+AWAITING_A_PERSON = ("failed", "returned", "unknown", "sent")
 EVENTS = st.sampled_from(["apply", "validate", "revoke"])
 
 
@@ -68,6 +78,7 @@ class Console(RuleBasedStateMachine):
     """Every act of every role upon the certificates of the cast; `refused` acts must have changed nothing."""
 
     cast: Cast
+    card: ScriptedChannel
     acts_done: set[str]
 
     def __init__(self) -> None:
@@ -75,6 +86,8 @@ class Console(RuleBasedStateMachine):
         self.now: datetime = NOON
         self.forms: list[tuple[int, Summary, UUID]] = []
         self.requests_by_form: dict[UUID, int] = {}
+        self.card.script.clear()
+        self.card.refunds.clear()
         self.example = transaction.atomic()
         self.example.__enter__()
 
@@ -147,10 +160,42 @@ class Console(RuleBasedStateMachine):
             self.attempt(act, self.person(self.or_owner(who, payout.payment.account, n)), among=MAY_RECORD)
 
     @rule(n=INDEX, who=RECORDERS)
+    def record_return(self, n: int, who: str) -> None:
+        if payout := self.one_of(Payout.objects.filter(state=PayoutState.PAID), n) or self.payout(n):
+            act = partial(record_returned, payout.pk, "account closed")
+            self.attempt(act, self.person(self.or_owner(who, payout.payment.account, n)), among=MAY_RECORD)
+
+    @rule(n=INDEX, who=RECORDERS)
+    def send_again(self, n: int, who: str) -> None:
+        if payout := self.payout(n, *AWAITING_A_PERSON):
+            involved = payout.approved_by or payout.payment.account
+            self.attempt(partial(try_again, payout.pk), self.person(self.or_owner(who, involved, n)), among=MAY_SEND)
+
+    @rule(n=INDEX, who=RECORDERS)
+    def say_impossible(self, n: int, who: str) -> None:
+        if payout := self.payout(n, "failed", "returned"):
+            act = partial(not_possible, payout.pk, "account closed")
+            self.attempt(act, self.person(who), among=MAY_RECORD)
+
+    @rule(n=INDEX, who=RECORDERS)
     def give_up(self, n: int, who: str) -> None:
         if request := self.request(n, RequestState.PAYMENT_FAILED):
             act = partial(fail_refund, request.pk, reason="account closed")
             self.attempt(act, self.person(who), among=MAY_RECORD)
+
+    # --- The channel of cards, which does what it likes ---
+
+    @rule(told=st.sampled_from(ANSWERS))
+    def channel_will_say(self, told: Any) -> None:
+        self.card.script.append(told)
+
+    @rule(n=INDEX, outcome=st.sampled_from([Outcome.PAID, Outcome.FAILED, Outcome.FAILED]))
+    def channel_notifies(self, n: int, outcome: Outcome) -> None:
+        """What it has taken on ends, or money that it had paid comes back; it tells so, perhaps more than once."""
+        known = Payout.objects.filter(channel="card").exclude(external_reference="").exclude(state=PayoutState.RETURNED)
+        if (payout := self.one_of(known, n)) and str(payout.key) in self.card.refunds:
+            self.card.set(payout, outcome, reason="account closed")
+            scripted.notify(payout, f"event-{uuid4()}")
 
     # --- The authority, the worker, time ---
 
@@ -178,7 +223,8 @@ class Console(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
-        """What the worker does, again and again."""
+        """What the worker does, again and again, whatever the back-off says."""
+        Job.objects.filter(state=Job.State.QUEUED).update(run_at=Now())
         jobs.run_due("worker", clock=lambda: self.now)
         lapse_overdue(at=self.now)
 
@@ -221,8 +267,10 @@ class Console(RuleBasedStateMachine):
         wanted = RefundRequest.objects.filter(state=state)
         return (n % 4 and self.one_of(wanted, n)) or self.one_of(RefundRequest.objects.all(), n)
 
-    def payout(self, n: int) -> Payout | None:
-        wanted = Payout.objects.filter(state__in=["ordered", "failed"], given_up_at=None).exclude(channel="balance")
+    def payout(self, n: int, *states: str) -> Payout | None:
+        """As `request`."""
+        states = states or ("ordered", "failed", "returned")
+        wanted = Payout.objects.current().filter(state__in=states, given_up_at=None).exclude(channel="balance")
         return (n % 4 and self.one_of(wanted, n)) or self.one_of(Payout.objects.all(), n)
 
     def one_of(self, rows: Any, n: int) -> Any:
@@ -240,11 +288,18 @@ def cast(db: None, settings: Any) -> Iterator[Cast]:
     yield assemble()
 
 
-def test_whatever_anybody_does_money_and_requests_stay_in_order(cast: Cast) -> None:
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> ScriptedChannel:
+    """Connected; what it does not answer is soon given up, so that persons come to it."""
+    monkeypatch.setattr(jobs, "MAX_ATTEMPTS", 2)
+    return scripted.connect(monkeypatch)
+
+
+def test_whatever_anybody_does_money_and_requests_stay_in_order(cast: Cast, card: ScriptedChannel) -> None:
     class ConsoleOfCast(Console):
         pass
 
-    ConsoleOfCast.cast, ConsoleOfCast.acts_done = cast, set()
+    ConsoleOfCast.cast, ConsoleOfCast.card, ConsoleOfCast.acts_done = cast, card, set()
     run_state_machine_as_test(ConsoleOfCast, settings=LENGTH)
     assert ConsoleOfCast.acts_done >= (FAR | FARTHER if IS_LONG else FAR)
     assert not Job.objects.exists(), "an example left something behind"

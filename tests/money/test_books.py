@@ -16,23 +16,37 @@ from certificates.quotes import Basket
 from console.management.commands.check_ledger import offending
 from core import jobs
 from core.books import snapshot
+from core.encryption import encrypt
 from core.guards import guards_lifted
 from core.models import Job, User
-from payments.models import LedgerAccount, LedgerEntry, Payment, Payout
-from payments.services import record_failed, record_paid
+from payments.models import BankBatch, BatchLine, Difference, LedgerAccount, LedgerEntry, Payment, Payout
+from payments.services import (
+    confirm_difference,
+    keep_difference,
+    make_batch,
+    not_possible,
+    record_failed,
+    record_paid,
+    record_returned,
+)
 from refunds.models import Decision, RefundRequest
 from refunds.services import approve_refund, fail_refund
 from tests import factories
 from tests.factories import NOON
 from tests.jobs.test_outbox import in_parallel
 from tests.lifecycle.buying import DV_PRICE, buy, dv, put_on_balance
+from tests.money import bank_cast
+from tests.refunds import cases
+from tests.refunds.test_channel_refunds import found_at_channel
+
+LATER = NOON + timedelta(hours=1)
 
 
 @pytest.fixture
 def world(customer: User, reviewer: User, cashier: User) -> None:
     """Refunds in every state of their money: paid by the worker, by hand, in parts, failed, given up, under way.
 
-    And a balance that staff credited and that was spent.
+    And what came back, what a channel gave back by itself, and a balance that staff credited and that was spent.
     """
     factories.submit(factories.certificate(customer, payments={"balance": 120_000}))
     jobs.run_due("worker", clock=lambda: NOON)
@@ -52,6 +66,36 @@ def world(customer: User, reviewer: User, cashier: User) -> None:
     factories.certificate(customer, payments={}, voucher=500)
     put_on_balance(customer, DV_PRICE)
     buy(customer, Basket(dv().pk))
+    came_back(customer, cashier)
+    found_at_channels(customer, cashier)
+    bank_cast.ordered(customer, 1_300)
+    make_batch(by=cashier, at=NOON)
+
+
+def came_back(customer: User, cashier: User) -> None:
+    """Made good, still owed, and given up."""
+    for amount, channel in ((1_100, "card"), (1_200, "alipay"), (1_600, "alipay")):
+        factories.submit(factories.certificate(customer, payments={channel: amount}))
+        payout = Payout.objects.get(amount=amount)
+        record_paid(payout.pk, f"outside-{amount}", by=cashier, at=NOON)
+        record_returned(payout.pk, "no such account", by=cashier, at=LATER)
+    record_paid(Payout.objects.get(amount=1_100).pk, "once more", by=cashier, at=LATER)
+    not_possible(Payout.objects.get(amount=1_600).pk, "no way", by=cashier, at=LATER)
+
+
+def found_at_channels(customer: User, cashier: User) -> None:
+    """Refunds that channels made by themselves: one confirmed as a request's, one of no request."""
+    request = factories.submit(cases.in_review(customer, payments={"card": 1_400}))
+    confirm_difference(found_at_channel(request.certificate).pk, request.reference, by=cashier, at=NOON)
+    unmatched = factories.certificate(customer, payments={"alipay": 1_500})
+    difference = found_at_channel(unmatched, channel="alipay", reference="re_kept")
+    keep_difference(difference.pk, by=cashier, at=NOON)
+
+
+GUARDED = (
+    *(BankBatch, BatchLine, Difference, LedgerAccount, LedgerEntry, Payment, Payout),
+    *(Certificate, Decision, Order, RefundRequest, Share),
+)
 
 
 @contextmanager
@@ -69,7 +113,7 @@ def unguarded() -> Iterator[None]:
 
 
 def _without_constraints() -> Iterator[str]:
-    for model in (Payment, Payout, LedgerAccount, LedgerEntry, RefundRequest, Decision, Share, Order, Certificate):
+    for model in GUARDED:
         for constraint in model._meta.constraints:
             if not isinstance(constraint, CheckConstraint):
                 if constraint.condition is not None:
@@ -112,7 +156,7 @@ def run_command() -> tuple[int, str]:
 def test_books_in_order_are_counted(world):
     code, said = run_command()
     assert code == 0
-    assert said == "OK: 8 certificates, 6 refund requests, 7 payouts, 14 ledger entries\n"
+    assert said == "OK: 14 certificates, 11 refund requests, 13 payouts, 28 ledger entries\n"
 
 
 def test_empty_books_are_in_order(db):
@@ -141,6 +185,9 @@ ORDERED = {"payout__amount": 700, "cause": "payout_ordered"}
 REFUNDED = {"amount": 600}
 CREDITED = {"cause": "balance_credited"}
 BOUGHT = {"cause": "order_paid"}
+BACK = {"amount": 1_100, "follows": None}
+ANEW = {"follows__amount": 1_100}
+CONFIRMED = {"state": "confirmed"}
 
 DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
     "balance below zero": (
@@ -339,6 +386,11 @@ DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
         "payments_payout",
         "was recorded by who approved it",
     ),
+    "paid by nobody": (
+        lambda: change(Payout, {"amount": 50_000}, recorded_by=None, first_sent_at=None),
+        "payments_payout",
+        "was paid, but nobody sent or recorded it",
+    ),
     "receiver who recorded": (
         lambda: change(Payout, {"amount": 600}, recorded_by=User.objects.get(username="customer")),
         "payments_payout",
@@ -494,6 +546,271 @@ DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
         "refunds_decision",
         "is of the policy, but needed a review",
     ),
+    "channel that paid more than its payouts": (
+        lambda: copy(LedgerEntry, PAID),
+        "payments_ledgeraccount",
+        "were paid through card, the payouts",
+    ),
+    "return that a channel's books do not know": (
+        lambda: rows(LedgerEntry, payout__amount=1_200, cause="payout_returned").delete(),
+        "payments_ledgeraccount",
+        "were paid through alipay, the payouts",
+    ),
+    "refund granted twice in the books": (
+        lambda: copy(LedgerEntry, ORDERED),
+        "payments_ledgeraccount",
+        "are granted, the payouts",
+    ),
+    "payment booked at another time": (
+        lambda: change(LedgerEntry, PAID, at=NOON + timedelta(seconds=1)),
+        "payments_ledgerentry",
+        "was booked at another time than its payout was paid",
+    ),
+    "return booked at another time": (
+        lambda: change(LedgerEntry, {"payout__amount": 1_200, "cause": "payout_returned"}, at=NOON),
+        "payments_ledgerentry",
+        "was booked at another time than its payout came back",
+    ),
+    "return that is not booked": (
+        lambda: rows(LedgerEntry, payout__amount=1_200, cause="payout_returned").delete(),
+        "payments_payout",
+        "is returned, but has 1 entries of its order, 1 paid, 0 failed, 0 returned",
+    ),
+    "made good, but in place of no payout": (
+        lambda: change(Payout, ANEW, follows=None),
+        "payments_payout",
+        "pays again what came back, but in place of no payout",
+    ),
+    "made good with another amount": (
+        lambda: change(Payout, ANEW, amount=1_101),
+        "payments_payout",
+        "stands in place of a payout of something else",
+    ),
+    "made good, though it never came back": (
+        lambda: change(Payout, BACK, state="paid", returned_at=None),
+        "payments_payout",
+        "stands in place of a payout that had not come back",
+    ),
+    "made good before it came back": (
+        lambda: change(Payout, ANEW, ordered_at=NOON),
+        "payments_payout",
+        "stands in place of a payout that had not come back",
+    ),
+    "made good after it was given up": (
+        lambda: change(Payout, BACK, given_up_at=NOON),
+        "payments_payout",
+        "stands in place of a payout that had not come back",
+    ),
+    "paid, but with staff": (
+        lambda: change(Payout, {"amount": 600}, handed_over_at=NOON),
+        "payments_payout",
+        "is paid, but with staff",
+    ),
+    "paid on no day": (
+        lambda: change(Payout, {"amount": 600}, booked_on=None),
+        "payments_payout",
+        "was paid on no day of card's books",
+    ),
+    "returned, and never paid on a day": (
+        lambda: change(Payout, {"amount": 1_200}, booked_on=None),
+        "payments_payout",
+        "was paid on no day of alipay's books",
+    ),
+    "day of a payout that is not paid": (
+        lambda: change(Payout, {"amount": 700}, booked_on=NOON.date()),
+        "payments_payout",
+        "is ordered, but stands in card's books",
+    ),
+    "day of our own books on which nothing was paid": (
+        lambda: change(Payout, {"amount": 120_000}, booked_on=NOON.date() + timedelta(days=1)),
+        "payments_payout",
+        "stands in our own books on 2026-11-24, but was paid on 2026-11-23",
+    ),
+    "came back at no time": (
+        lambda: change(Payout, {"amount": 1_200}, returned_at=None),
+        "payments_payout",
+        "came back at no time",
+    ),
+    "paid, and came back": (
+        lambda: change(Payout, {"amount": 600}, returned_at=LATER),
+        "payments_payout",
+        "is paid, but came back",
+    ),
+    "came back before it was paid": (
+        lambda: change(Payout, {"amount": 1_200}, returned_at=NOON - timedelta(seconds=1)),
+        "payments_payout",
+        "came back before it was paid",
+    ),
+    "payout whose job was given up and that no person has": (
+        lambda: rows(Job, kind="pay_payout", state="queued").update(state="given_up"),
+        "payments_payout",
+        "is ordered, but no job will pay it, and no person has it",
+    ),
+    "sent to the bank in no file": (
+        lambda: rows(BatchLine).delete(),
+        "payments_payout",
+        "is sent, but in no file for the bank",
+    ),
+    "file for the bank without lines": (
+        lambda: rows(BatchLine).delete(),
+        "payments_bankbatch",
+        "has no lines",
+    ),
+    "file for the bank that lacks a line": (
+        lambda: change(BatchLine, {}, position=2),
+        "payments_bankbatch",
+        "has 1 lines, the last is numbered 2",
+    ),
+    "card payout in a file for the bank": (
+        lambda: change(BatchLine, {}, payout=Payout.objects.get(amount=600)),
+        "payments_batchline",
+        "puts a payout of card into the bank's file",
+    ),
+    "file for the bank with other content": (
+        lambda: change(BankBatch, {}, content=encrypt(b"to somebody else")),
+        "payments_bankbatch",
+        "is not the file that was made",
+    ),
+    "file for the bank that nobody can read": (
+        lambda: change(BankBatch, {}, content="nonsense"),
+        "payments_bankbatch",
+        "is not the file that was made",
+    ),
+    "confirmed refund without a payout": (
+        lambda: change(Difference, CONFIRMED, payout=None),
+        "payments_difference",
+        "is confirmed, but no payout is that refund",
+    ),
+    "confirmed refund of another amount": (
+        lambda: change(Difference, CONFIRMED, amount=1_401),
+        "payments_difference",
+        "is confirmed, but no payout is that refund",
+    ),
+    "confirmed refund under another reference": (
+        lambda: change(Difference, CONFIRMED, external_reference="re_other"),
+        "payments_difference",
+        "is confirmed, but no payout is that refund",
+    ),
+    "confirmed refund of another channel": (
+        lambda: change(Difference, CONFIRMED, channel="alipay"),
+        "payments_difference",
+        "is confirmed, but no payout is that refund",
+    ),
+    "confirmed refund whose payout is not paid": (
+        lambda: change(Payout, {"amount": 1_400}, booked_on=None),
+        "payments_difference",
+        "is confirmed, but no payout is that refund",
+    ),
+    "confirmed difference of another kind": (
+        lambda: change(Difference, CONFIRMED, kind="different_amount"),
+        "payments_difference",
+        "is different_amount, which nobody can confirm",
+    ),
+    "unmatched refund that is a payout's": (
+        lambda: change(Payout, {"amount": 1_200}, external_reference="re_kept"),
+        "payments_difference",
+        "is kept, but a payout is that refund",
+    ),
+    "certificate that is open though refunded by its channel": (
+        lambda: change(Certificate, {"paid_part": 1_500}, refund_found_at=None),
+        "certificates_certificate",
+        "is open to refunds, but one was found at a channel",
+    ),
+    "certificate that is closed though nothing was found": (
+        lambda: change(Certificate, {"paid_part": 700}, refund_found_at=NOON),
+        "certificates_certificate",
+        "is closed to refunds, but none of it was found at a channel",
+    ),
+    "certificate that is closed though another was named": (
+        lambda: change(Difference, {"state": "kept"}, assigned_to="cas-another"),
+        "certificates_certificate",
+        "is closed to refunds, but none of it was found at a channel",
+    ),
+    "paying though all of it came back": (
+        lambda: change(RefundRequest, {"amount": 1_200}, state="paying"),
+        "refunds_refundrequest",
+        "is paying, but 0 are under way, 0 failed, 0 paid, 1200 came back",
+    ),
+    "refunded though all of it came back": (
+        lambda: change(RefundRequest, {"amount": 1_200}, state="refunded"),
+        "refunds_refundrequest",
+        "is refunded with 1200, its payouts are 1200 in all and 0 paid",
+    ),
+    "made good with less than the request": (
+        lambda: change(RefundRequest, {"amount": 1_100}, amount=2_200),
+        "refunds_refundrequest",
+        "is refunded with 2200, its payouts are 1100 in all and 1100 paid",
+    ),
+    "given up with less than the request": (
+        lambda: change(RefundRequest, {"amount": 1_600}, amount=1_601),
+        "refunds_refundrequest",
+        "is of 1601, its payouts sum to 1600",
+    ),
+    "open though ended": (
+        lambda: change(RefundRequest, {"amount": 1_200}, ended_at=NOON),
+        "refunds_refundrequest",
+        "is payment_failed, but has ended",
+    ),
+    "refunded, but not ended": (
+        lambda: change(RefundRequest, REFUNDED, ended_at=None),
+        "refunds_refundrequest",
+        "is refunded, but has not ended",
+    ),
+    "refunded certificate of which nobody knows what it was": (
+        lambda: change(Certificate, {"paid_part": 600}, state_before_refund=""),
+        "certificates_certificate",
+        "is refunded, and “” before its refund",
+    ),
+    "certificate with a past that it does not have": (
+        lambda: change(Certificate, {"paid_part": 700}, state_before_refund="revoked"),
+        "certificates_certificate",
+        "is pending_application, and “revoked” before its refund",
+    ),
+    "certificate that is free though its money came back": (
+        lambda: change(Certificate, {"paid_part": 1_200}, hold=""),
+        "refunds_refundrequest",
+        "is payment_failed, but its certificate is held for “”",
+    ),
+    "confirmed by another than who recorded": (
+        lambda: change(Payout, {"amount": 1_400}, recorded_by=User.objects.get(username="reviewer")),
+        "payments_payout",
+        "was recorded by another than who confirmed it, or approved",
+    ),
+    "confirmed and approved": (
+        lambda: change(Payout, {"amount": 1_400}, approved_by=User.objects.get(username="reviewer")),
+        "payments_payout",
+        "was recorded by another than who confirmed it, or approved",
+    ),
+    "confirmed by nobody": (
+        lambda: change(Decision, {"verdict": "confirm"}, by=None),
+        "refunds_decision",
+        "confirms a refund in nobody's name",
+    ),
+    "confirmed by the customer": (
+        lambda: change(Decision, {"verdict": "confirm"}, by=User.objects.get(username="customer")),
+        "refunds_decision",
+        "was made by who asked for it or receives it",
+    ),
+    "approved, then confirmed": (
+        lambda: copy(Decision, {"verdict": "confirm"}, verdict="approve"),
+        "refunds_decision",
+        "confirms what was approved here",
+    ),
+    "refunded, but decided by nobody": (
+        lambda: rows(Decision, verdict="confirm").delete(),
+        "refunds_refundrequest",
+        "is refunded, but nobody approved or confirmed it",
+    ),
+    "given up, but its payout is not": (
+        lambda: change(Payout, {"amount": 1_600}, given_up_at=None),
+        "payments_payout",
+        "belongs to a refund that was given up",
+    ),
+    "payout given up, but its refund is not": (
+        lambda: change(RefundRequest, {"amount": 1_600}, state="payment_failed", ended_at=None),
+        "payments_payout",
+        "was given up, but its refund was not",
+    ),
 }
 
 
@@ -522,5 +839,5 @@ def test_proof_reads_one_moment_and_keeps_nobody_from_writing(world):
         in_parallel(1, lambda: jobs.run_due("worker", clock=lambda: NOON))
         before.append(Payout.objects.filter(state="paid").count())
         assert list(offending()) == []
-    assert before == [3, 3]
-    assert Payout.objects.filter(state="paid").count() == 4
+    assert before == [5, 5]
+    assert Payout.objects.filter(state="paid").count() == 6

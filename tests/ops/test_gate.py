@@ -1,6 +1,7 @@
 """The gate skips nothing: where there is no Chromium it installs one, or fails with what to type."""
 
 import importlib.util
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -58,6 +59,14 @@ def test_a_named_browser_that_does_not_run_is_refused_by_name(
 def test_ci_runs_exactly_make_test() -> None:
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if not line.startswith("#")]
     assert commands == ['cd "$(dirname "$0")/.." && exec make test']
+
+
+def test_every_long_form_is_run_by_a_make_target() -> None:
+    targets = re.findall(r"--long (.+)", (ROOT / "Makefile").read_text())
+    tests = [file for file in (ROOT / "tests").rglob("test_*.py") if re.search(r"pytest\.mark\.soak", file.read_text())]
+    folders = {str(file.parent.relative_to(ROOT)) for file in tests}
+    assert folders
+    assert folders <= {folder for target in targets for folder in target.split()}
 
 
 def test_nothing_of_the_callers_settings_reaches_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:

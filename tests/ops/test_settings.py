@@ -61,7 +61,7 @@ def test_a_folder_with_odd_characters_holds_the_database(tmp_path: Path) -> None
 
 def names_read(path: str) -> set[str]:
     """Every environment variable that the file asks for: os.environ, and the helpers that wrap it."""
-    wrappers = {"_flag", "_words", "_number"}
+    wrappers = {"_flag", "_words", "_number", "_secret"}
     return {
         call.args[0].value
         for call in ast.walk(ast.parse((ROOT / path).read_text()))

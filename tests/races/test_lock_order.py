@@ -12,8 +12,8 @@ from certificates.models import Certificate
 from certificates.services import lock, record_closed, record_issued
 from core.models import User
 from payments import services as payments
-from payments.models import LedgerAccount, Payment, Payout
-from payments.services import record_failed, record_paid
+from payments.models import Difference, LedgerAccount, Payment, Payout
+from payments.services import not_possible, record_failed, record_paid, record_returned, try_again
 from refunds.models import RefundRequest
 from refunds.services import approve_refund, cancel_refund, fail_refund, lapse_overdue, reject_refund
 from tests import factories
@@ -22,7 +22,7 @@ from tests.races.running import together
 from tests.refunds import cases
 from tests.refunds.cases import DAY
 
-ORDER: list[type[Model]] = [LedgerAccount, Certificate, RefundRequest, Payment, Payout]
+ORDER: list[type[Model]] = [LedgerAccount, Certificate, RefundRequest, Payment, Payout, Difference]
 
 
 class Locks(list[tuple[int, int]]):
@@ -101,7 +101,7 @@ def issue_it(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]
 
 def record_it(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
     approved(customer, reviewer, {"alipay": 1})
-    return lambda: record_paid(Payout.objects.get().pk, "outside", by=cashier, at=NOON)
+    return lambda: record_paid(Payout.objects.latest("id").pk, "outside", by=cashier, at=NOON)
 
 
 def fail_it(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
@@ -111,7 +111,7 @@ def fail_it(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
 
 def record_after_all(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
     fail_it(customer, reviewer, cashier)()
-    return lambda: record_paid(Payout.objects.get().pk, "outside", by=cashier, at=NOON)
+    return lambda: record_paid(Payout.objects.latest("id").pk, "outside", by=cashier, at=NOON)
 
 
 def give_it_up(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
@@ -119,6 +119,44 @@ def give_it_up(customer: User, reviewer: User, cashier: User) -> Callable[[], An
     for payout in Payout.objects.all():
         record_failed(payout.pk, "closed", by=cashier, at=NOON)
     return lambda: fail_refund(request.pk, reason="closed", by=cashier, at=NOON)
+
+
+def send_it_again(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
+    fail_it(customer, reviewer, cashier)()
+    return lambda: try_again(Payout.objects.get().pk, by=cashier, at=NOON)
+
+
+def return_it(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
+    record_it(customer, reviewer, cashier)()
+    return lambda: record_returned(Payout.objects.get().pk, "closed", by=cashier, at=NOON)
+
+
+def make_it_good(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
+    return_it(customer, reviewer, cashier)()
+    return lambda: record_paid(Payout.objects.get().pk, "once more", by=cashier, at=NOON)
+
+
+def say_it_is_impossible(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
+    approved(customer, reviewer, TWO)
+    for payout in Payout.objects.all():
+        record_failed(payout.pk, "closed", by=cashier, at=NOON)
+    return lambda: not_possible(Payout.objects.latest("id").pk, "closed", by=cashier, at=NOON)
+
+
+def record_what_was_found(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
+    record = record_it(customer, reviewer, cashier)
+    Difference.objects.create(
+        channel="alipay",
+        day=NOON.date(),
+        kind="missing_here",
+        subject="outside",
+        external_reference="outside",
+        payment=Payment.objects.latest("id"),
+        amount=1,
+        currency="CNY",
+        found_at=NOON,
+    )
+    return record
 
 
 def take_it_up(customer: User, reviewer: User, cashier: User) -> Callable[[], Any]:
@@ -142,6 +180,11 @@ ACTS = [
     fail_it,
     record_after_all,
     give_it_up,
+    send_it_again,
+    return_it,
+    make_it_good,
+    say_it_is_impossible,
+    record_what_was_found,
     take_it_up,
     settle_it,
 ]
@@ -162,6 +205,7 @@ def test_an_act_takes_its_locks_in_the_one_order(
 
 def test_the_order_covers_every_lock_there_is(customer: User, reviewer: User, cashier: User, locks: Locks) -> None:
     settle_it(customer, reviewer, cashier)()
+    record_what_was_found(customer, reviewer, cashier)()
 
     assert set(locks.models()) == set(ORDER)
 

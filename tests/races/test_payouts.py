@@ -13,7 +13,7 @@ from core.models import Job, User
 from payments import services as payments
 from payments.exceptions import PayoutMoved
 from payments.models import LedgerAccount, LedgerEntry, Payout
-from payments.services import record_failed, record_paid
+from payments.services import record_failed, record_paid, recording, settling
 from payments.states import Cause
 from refunds.models import RefundRequest
 from tests import factories
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # What would happen if nothing stood in the way: the database holds nothing by itself either.
 CONTROL = pytest.mark.usefixtures("without_database_guards")
 
-LOOKED_BY_PERSON = (payments, "_lock_for_person")
-LOOKED_BY_WORKER = (payments, "_lock")
+LOOKED_BY_PERSON = (recording, "_lock_for_record")
+LOOKED_BY_WORKER = (settling, "lock")
 
 Act = Callable[[], Any]
 
@@ -43,7 +43,7 @@ def times_paid() -> int:
 # --- Two cashiers ------------------------------------------------------------------------------
 
 
-def recording(payout: Payout, by: User) -> Act:
+def recorded(payout: Payout, by: User) -> Act:
     return partial(record_paid, payout.pk, f"outside-{by}", by=by, at=NOON)
 
 
@@ -54,18 +54,18 @@ def failing(payout: Payout, by: User) -> Act:
 def test_a_second_cashier_waits_and_is_told_that_it_is_recorded(customer: User, cashier: User) -> None:
     payout, second = ordered(customer, "alipay"), factories.cashier("second")
 
-    first, told = overtake(recording(payout, cashier), recording(payout, second), at=LOOKED_BY_PERSON)
+    first, told = overtake(recorded(payout, cashier), recorded(payout, second), at=LOOKED_BY_PERSON)
 
     assert (first.recorded_by, times_paid()) == (cashier, 1)
     assert isinstance(told, PayoutMoved)
     assert not broken()
 
 
-@pytest.mark.parametrize("other", [recording, failing])
+@pytest.mark.parametrize("other", [recorded, failing])
 def test_of_two_cashiers_at_once_one_records(customer: User, cashier: User, other: Callable[..., Act]) -> None:
     payout, second = ordered(customer, "alipay"), factories.cashier("second")
 
-    outcomes = together(recording(payout, cashier), other(payout, second))
+    outcomes = together(recorded(payout, cashier), other(payout, second))
 
     # One that was first recorded as failed may still be recorded as paid after all.
     is_paid_after_all = other is failing and PayoutMoved not in map(type, outcomes)
@@ -78,7 +78,7 @@ def test_of_two_cashiers_at_once_one_records(customer: User, cashier: User, othe
 def test_control_without_guards_two_cashiers_book_it_twice(customer: User, cashier: User) -> None:
     payout, second = ordered(customer, "alipay"), factories.cashier("second")
 
-    overtake_unguarded(recording(payout, cashier), recording(payout, second), at=LOOKED_BY_PERSON)
+    overtake_unguarded(recorded(payout, cashier), recorded(payout, second), at=LOOKED_BY_PERSON)
 
     assert times_paid() == 2
     assert "a payout stands in the books otherwise than it is" in broken()
@@ -105,7 +105,7 @@ def balance_of(account: User) -> int:
     return LedgerAccount.objects.get(owner=account).balance or 0
 
 
-def settling(payout: Payout) -> Act:
+def settlement(payout: Payout) -> Act:
     """What a worker does once the channel has answered."""
     return payments.pay_payout({"payout": payout.pk}, at=NOON)
 
@@ -133,7 +133,7 @@ def test_many_workers_pay_many_payouts_once_each(customer: User) -> None:
 
 def test_a_worker_that_settles_what_another_is_settling_waits_and_does_nothing(customer: User) -> None:
     payout = ordered(customer, "balance")
-    first, second = settling(payout), settling(payout)
+    first, second = settlement(payout), settlement(payout)
 
     outcomes = overtake(in_transaction(first), in_transaction(second), at=LOOKED_BY_WORKER)
 
@@ -149,6 +149,6 @@ def in_transaction(act: Act) -> Act:
 def test_control_without_guards_two_workers_pay_twice(customer: User) -> None:
     payout = ordered(customer, "balance")
 
-    overtake_unguarded(settling(payout), settling(payout), at=LOOKED_BY_WORKER)
+    overtake_unguarded(settlement(payout), settlement(payout), at=LOOKED_BY_WORKER)
 
     assert (times_paid(), balance_of(customer)) == (2, 240_000)

@@ -19,7 +19,7 @@ from certificates.models import Certificate
 from certificates.states import CertificateState, Level
 from core.models import AuditEntry, User
 from payments.models import LedgerEntry, Payout
-from payments.services import record_failed
+from payments.services import record_failed, record_paid
 from refunds.models import Decision, RefundRequest
 from refunds.services import approve_refund
 from tests import factories
@@ -60,6 +60,16 @@ def failed(account: User, by: User) -> RefundRequest:
     for payout in Payout.objects.filter(reference=request.reference):
         record_failed(payout.pk, "closed account", by=_other_cashier(), at=NOON)
     return RefundRequest.objects.get(pk=request.pk)
+
+
+def failed_payout(account: User, by: User) -> Payout:
+    """The first payout of a request all of whose payouts have failed."""
+    return Payout.objects.filter(reference=failed(account, by).reference).order_by("id")[0]
+
+
+def paid_outside(account: User, by: User) -> Payout:
+    """A payout that was recorded as paid: no channel would say that it came back."""
+    return record_paid(ordered(account, by).pk, "2026-0", by=_other_cashier(), at=NOON)
 
 
 def closing(account: User, by: User) -> Certificate:
@@ -135,17 +145,18 @@ class Page:
 
 
 REVIEWER, CASHIER = "reviewer", "cashier"
-PAID = {"external_reference": "2026-1"}
+PAID = {"external_reference": "2026-1", "day": "2026-11-23"}
 CAUSE = {"cause": "The register names another company."}
 ANSWER = {"answer": "The certificate is in use."}
 PAGES = [
     Page("approve", lambda who, by: under_review(who), REVIEWER, CASHIER, {"note": "checked"}, "approved"),
     Page("reject", lambda who, by: under_review(who), REVIEWER, CASHIER, ANSWER, "rejected", "answer"),
     Page("fail", failed, CASHIER, REVIEWER, {"reason": "closed account"}, "failed", "reason"),
-    Page(
-        "record-paid", ordered, CASHIER, REVIEWER, {"external_reference": "2026-1"}, "record_paid", "external_reference"
-    ),
+    Page("try-again", failed_payout, CASHIER, REVIEWER, {}, "sent_again"),
+    Page("record-paid", ordered, CASHIER, REVIEWER, PAID, "record_paid", "external_reference"),
     Page("record-failed", ordered, CASHIER, REVIEWER, {"reason": "closed"}, "record_failed", "reason"),
+    Page("record-returned", paid_outside, CASHIER, REVIEWER, {"reason": "closed"}, "record_returned", "reason"),
+    Page("not-possible", failed_payout, CASHIER, REVIEWER, {"reason": "closed"}, "not_possible", "reason"),
     Page("record-closed", closing, REVIEWER, CASHIER, {}, "application_closed"),
     Page("record-revoked", revoking, REVIEWER, CASHIER, {}, "revoked"),
     Page("approve-application", to_validate, "validator", REVIEWER, {}, "application_approved"),
@@ -165,7 +176,7 @@ def everything() -> list[Any]:
     """All that an act could change, to compare before and after."""
     return [
         list(RefundRequest.objects.order_by("id").values_list("state", "answer", "ended_at")),
-        list(Payout.objects.order_by("id").values_list("state", "external_reference", "failure")),
+        list(Payout.objects.order_by("id").values_list("state", "external_reference", "failure", "booked_on")),
         list(Certificate.objects.order_by("id").values_list("state", "hold", "closing_since", "pem", "validated_at")),
         [model.objects.count() for model in (Decision, AuditEntry, LogEntry, LedgerEntry)],
     ]

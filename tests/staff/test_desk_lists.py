@@ -86,6 +86,8 @@ def test_desk_lists_what_it_should() -> None:
         "core.Job",
         "core.Notice",
         "core.User",
+        "payments.BankBatch",
+        "payments.Difference",
         "payments.LedgerAccount",
         "payments.LedgerEntry",
         "payments.Payment",

@@ -153,7 +153,12 @@ def test_first_page_says_how_much_waits_for_staff(as_admin: Client, customer: Us
         "Answers awaited of authorities": "0",
         "Applications to validate": "0",
         "Jobs that need a person": "1",
-        "Payouts to record": "2",
+        "Bank payouts for the next file": "1",
+        "Differences to look at": "0",
+        "Payouts to send": "2",
+        "Payouts handed to staff": "0",
+        "Payouts failed": "0",
+        "Payouts returned": "0",
         "Requests under review": "1",
     }
 

@@ -1,0 +1,437 @@
+"""What the books of a channel and ours do not say the same of: a list opening on what nobody has decided on yet."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from core.desk.acts import Act, ActForm, Outcome, long_text
+from core.desk.lists import ListFilter
+from core.desk.marks import EMPTY, Fact, facts, found_by, money_mark, mono, page_link, time_mark
+from core.desk.pages import Desk, Waiting
+from core.models import User
+from core.templatetags.console_format import chip, moment
+from payments import hooks
+from payments.admin.payouts import ChannelFilter
+from payments.days import zone_name
+from payments.exceptions import MoreThanPaid, NotYours
+from payments.models import Difference, Payment
+from payments.services import (
+    Candidate,
+    DifferenceMoved,
+    NoteMissing,
+    can_be_confirmed,
+    can_be_dismissed,
+    can_be_kept,
+    confirm_difference,
+    dismiss_difference,
+    has_part_in,
+    keep_difference,
+    may_resolve,
+)
+from payments.states import CLOSES_REFUND, Channel, DifferenceKind, DifferenceState
+
+STATE_MARKS = {
+    DifferenceState.OPEN: ("near", "circle-alert"),
+    DifferenceState.CONFIRMED: ("ok", "wallet"),
+    DifferenceState.KEPT: ("busy", "clock"),
+    DifferenceState.DISMISSED: ("ended", "circle-slash"),
+    DifferenceState.HEALED: ("ok", "circle-check"),
+}
+# What it means, and what is to be done, while it is to be looked at.
+ADVICE = {
+    DifferenceKind.MISSING_HERE: _(
+        "The channel gave this money back by itself. Until somebody decides, no other refund of what this payment paid "
+        "for is made. Confirm it as the payout of a request, keep it as unmatched, or explain it."
+    ),
+    DifferenceKind.MISSING_THERE: _(
+        "We have this payout as paid, but the channel's list of that day lacks it. Look into the channel's own books "
+        "for its reference; what never went out is recorded as returned on the payout's page."
+    ),
+    DifferenceKind.DIFFERENT_AMOUNT: _(
+        "The channel gave back another amount than was ordered. Put it right at the channel, or explain it."
+    ),
+    DifferenceKind.DIFFERENT_STATE: _(
+        "The channel says that this was paid, and here it is not. Look into the channel's own books; what was paid is "
+        "recorded as paid on the payout's page, under its reference there. Where the refund was given up, keep this as "
+        "unmatched: no other refund is offered then."
+    ),
+}
+
+
+def day_mark(difference: Difference) -> SafeString:
+    """A day of the channel's books, and in which zone they count days."""
+    zone = zone_name(difference.channel)
+    return format_html('<span class="nowrap">{}</span> <span class="muted">{}</span>', difference.day.isoformat(), zone)
+
+
+def side(amount: int | None, difference: Difference) -> Any:
+    return EMPTY if amount is None else money_mark(amount, difference.currency)
+
+
+def candidates_of(difference: Difference) -> list[Candidate]:
+    return hooks.refund_candidates(difference) if can_be_confirmed(difference) else []
+
+
+# --- Acts --------------------------------------------------------------------------------------
+
+
+class DifferenceAct(Act):
+    """An act on a difference. Its page carries the state it showed."""
+
+    template = "admin/payments/difference/act.html"
+    forbidden = (NotYours,)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (DifferenceMoved,)
+    thing: Difference
+
+    def may(self) -> bool:
+        return may_resolve(self.thing, self.by)
+
+    def seen(self) -> str:
+        return f"{self.thing.state}:{self.thing.amount}"
+
+    def page(self) -> dict[str, Any]:
+        return {"facts": money_facts(self.thing), "says": self.says()}
+
+    def says(self) -> str:
+        """What the act does."""
+        return ""
+
+    def prepare(self, form: ActForm) -> None:
+        """What the form needs to know of the difference before it is shown."""
+
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        return candidates_of(self.thing)
+
+    def explain(self, error: Exception, form: ActForm) -> Outcome | None:
+        self.thing = Difference.objects.select_related("payment", "payout", "resolved_by").get(pk=self.thing.pk)
+        if isinstance(error, MoreThanPaid):
+            form.add_error(None, gettext("Nothing was done: more would have gone back than was paid in."))
+            return None
+        if self.thing.state in CLOSES_REFUND:
+            return Outcome(gettext("Nothing was done: what was chosen does not fit any more."), messages.WARNING)
+        return super().explain(error, form)
+
+    def why_not(self) -> str:
+        difference = self.thing
+        told = {"difference": difference, "state": difference.get_state_display()}
+        if difference.state in CLOSES_REFUND and not difference.resolved_at:
+            return gettext("Nothing was done: this cannot be done to %(difference)s.") % told
+        told["who"] = difference.resolved_by or gettext("the console")
+        told["time"] = moment(difference.resolved_at)
+        return gettext("Nothing was done: %(difference)s reads “%(state)s” since %(time)s, by %(who)s.") % told
+
+
+class ConfirmForm(ActForm):
+    candidate = forms.CharField(
+        label=_("Request"),
+        widget=forms.Select,
+        error_messages={"required": _("Choose the request that this refund belongs to.")},
+    )
+
+
+class Confirm(DifferenceAct):
+    slug = "confirm"
+    title = _("Confirm the channel's refund")
+    button = submit = _("Confirm")
+    form_class = ConfirmForm
+    refusals = (DifferenceMoved, MoreThanPaid)
+
+    def requests(self) -> list[tuple[str, str]]:
+        return [(each.id, each.label) for each in self.candidates if each.is_request]
+
+    def is_possible(self) -> bool:
+        return bool(self.requests())
+
+    def says(self) -> str:
+        return gettext(
+            "The request is refunded, with the channel's refund as its payout: no other money goes back for it, and "
+            "its customer is told. This cannot be undone."
+        )
+
+    def prepare(self, form: ActForm) -> None:
+        requests = self.requests()
+        choose = [] if len(requests) == 1 else [("", gettext("Choose a request"))]
+        form.fields["candidate"].widget.choices = [*choose, *requests]
+
+    def why_not(self) -> str:
+        if not can_be_confirmed(self.thing):
+            return super().why_not()
+        return gettext(
+            "Nothing was done: no request under review is of this payment and this amount. A request that was paid by "
+            "several payments can be confirmed once a refund of each was found."
+        )
+
+    def do(self, form: ActForm) -> Outcome:
+        request = form.cleaned_data["candidate"]
+        confirm_difference(self.thing.pk, request, by=self.by, at=self.at)
+        return Outcome(gettext("%(request)s is refunded: the channel had given the money back.") % {"request": request})
+
+
+class KeepForm(ActForm):
+    assigned_to = forms.CharField(
+        label=_("Certificate"),
+        required=False,
+        max_length=100,
+        widget=forms.Select,
+        help_text=_(
+            "Its Refund action stays closed. Where nobody knows which it is, it is closed for every certificate of "
+            "the payment whose part is this amount, else for all."
+        ),
+    )
+    note = long_text(_("Note"), limit=500, required=False, help_text=_("For staff; it stays in the history."))
+
+
+class Keep(DifferenceAct):
+    slug = "keep"
+    title = _("Keep as unmatched")
+    button = submit = _("Keep as unmatched")
+    form_class = KeepForm
+
+    def is_possible(self) -> bool:
+        return can_be_kept(self.thing)
+
+    def says(self) -> str:
+        return gettext("The refund is right and has no request. It leaves this list, and goes on closing Refund.")
+
+    def prepare(self, form: ActForm) -> None:
+        certificates = [(each.id, each.label) for each in self.candidates if not each.is_request]
+        form.fields["assigned_to"].widget.choices = [("", gettext("Not known")), *certificates]
+        if len(certificates) == 1:
+            form.initial.setdefault("assigned_to", certificates[0][0])
+
+    def do(self, form: ActForm) -> Outcome:
+        told = form.cleaned_data
+        kept = keep_difference(
+            self.thing.pk, assigned_to=told["assigned_to"], note=told["note"], by=self.by, at=self.at
+        )
+        return Outcome(gettext("%(difference)s is kept as unmatched.") % {"difference": kept})
+
+
+class DismissForm(ActForm):
+    note = long_text(
+        _("Explanation"),
+        limit=500,
+        help_text=_("For staff; it stays in the history."),
+        missing=_("Write how the difference is explained."),
+    )
+
+
+class Dismiss(DifferenceAct):
+    slug = "dismiss"
+    title = _("Explain the difference")
+    button = _("Explain")
+    submit = _("Mark as explained")
+    is_danger = True
+    form_class = DismissForm
+    refusals = (DifferenceMoved, NoteMissing)
+
+    def is_possible(self) -> bool:
+        return can_be_dismissed(self.thing)
+
+    def says(self) -> str:
+        if self.thing.kind == DifferenceKind.MISSING_HERE:
+            return gettext("Nothing follows from it any more: what the payment paid for can be refunded again.")
+        return gettext("Nothing follows from it any more, however often the books are compared again.")
+
+    def do(self, form: ActForm) -> Outcome:
+        dismissed = dismiss_difference(self.thing.pk, form.cleaned_data["note"], by=self.by, at=self.at)
+        return Outcome(gettext("%(difference)s is explained.") % {"difference": dismissed})
+
+
+# --- The list ----------------------------------------------------------------------------------
+
+
+class StateFilter(ListFilter):
+    """Opens on what nobody has decided on."""
+
+    title = _("state")
+    parameter_name = "state"
+    default = DifferenceState.OPEN
+    unmatched = "unmatched"
+
+    def known(self) -> list[tuple[str, Any]]:
+        return [*DifferenceState.choices, (self.unmatched, _("Unmatched: money that the channel gave back by itself"))]
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        if value == self.unmatched:
+            return queryset.filter(kind=DifferenceKind.MISSING_HERE, state__in=sorted(CLOSES_REFUND))
+        return queryset.filter(state=value)
+
+
+class KindFilter(ListFilter):
+    title = _("kind")
+    parameter_name = "kind"
+
+    def known(self) -> list[tuple[str, Any]]:
+        return list(DifferenceKind.choices)
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(kind=value)
+
+
+@dataclass(frozen=True)
+class CandidateLine:
+    """What a refund may belong to, with the way to its page."""
+
+    label: str
+    address: str
+    what: Any
+
+
+class DifferenceAdmin(Desk):
+    """Staff say what a difference is; `payments.services` does what follows."""
+
+    page_template = "admin/payments/difference/page.html"
+    page_select_related = ("payment__account", "payout__payment", "resolved_by")
+    acts = (Confirm, Keep, Dismiss)
+    act_words = {
+        "found": _("Found"),
+        "found_again": _("Found again"),
+        "has_changed": _("The channel says something else"),
+        "healed": _("Both books agree"),
+        "confirmed": _("Confirmed as a request's payout"),
+        "kept": _("Kept as unmatched"),
+        "dismissed": _("Explained"),
+    }
+
+    list_display = (
+        "name",
+        "kind_name",
+        "channel_name",
+        "day_name",
+        "there",
+        "here",
+        "outside",
+        "paid_by",
+        "state_chip",
+    )
+    list_filter = (StateFilter, KindFilter, ChannelFilter)
+    list_read_along = ("payment",)
+    search_help_text = _("A difference's number, an outside reference, or a payment's reference.")
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        """The longest waiting first, and elsewhere the newest."""
+        is_waiting = request.GET.get(StateFilter.parameter_name, StateFilter.default) == StateFilter.default
+        return ["id"] if is_waiting and not request.GET.get("q") else ["-id"]
+
+    def search(self, queryset: QuerySet[Any], needle: str) -> QuerySet[Any]:
+        if match := re.fullmatch(r"DIFF-([0-9]{1,18})", needle.upper()):
+            return queryset.filter(pk=int(match[1]))
+        payments = Payment.objects.filter(reference=needle, channel__in=Channel.values).values("pk")
+        return queryset.filter(Q(external_reference=needle, channel__in=Channel.values) | Q(payment__in=payments))
+
+    @admin.display(description=_("difference"))
+    def name(self, difference: Difference) -> str:
+        return str(difference)
+
+    @admin.display(description=_("kind"))
+    def kind_name(self, difference: Difference) -> str:
+        return difference.get_kind_display()
+
+    @admin.display(description=_("channel"))
+    def channel_name(self, difference: Difference) -> str:
+        return difference.get_channel_display()
+
+    @admin.display(description=_("day in the channel's books"))
+    def day_name(self, difference: Difference) -> Any:
+        return day_mark(difference)
+
+    @admin.display(description=_("amount there"))
+    def there(self, difference: Difference) -> Any:
+        return side(difference.amount, difference)
+
+    @admin.display(description=_("amount here"))
+    def here(self, difference: Difference) -> Any:
+        return side(difference.our_amount, difference)
+
+    @admin.display(description=_("outside reference"))
+    def outside(self, difference: Difference) -> Any:
+        return mono(difference.external_reference)
+
+    @admin.display(description=_("payment"))
+    def paid_by(self, difference: Difference) -> str:
+        return str(difference.payment or EMPTY)
+
+    @admin.display(description=_("state"))
+    def state_chip(self, difference: Difference) -> Any:
+        return state_chip(difference)
+
+    def waiting(self) -> list[Waiting]:
+        return [Waiting(_("Differences to look at"), Difference.objects.filter(state=DifferenceState.OPEN))]
+
+    # --- A difference's page -----------------------------------------------------------------------
+
+    def page(self, thing: Difference, *, by: User, at: datetime) -> dict[str, Any]:
+        return {
+            "chip": state_chip(thing),
+            "facts": [*money_facts(thing), *_facts(thing, by)],
+            "advice": ADVICE[DifferenceKind(thing.kind)] if thing.state == DifferenceState.OPEN else "",
+            "candidates": [_candidate_line(each) for each in candidates_of(thing)],
+            "why_not": _why_not(thing, by),
+        }
+
+    def _ask(self, request: HttpRequest, act: Any, form: Any) -> HttpResponse:
+        act.prepare(form)
+        return super()._ask(request, act, form)
+
+
+def state_chip(difference: Difference) -> SafeString:
+    return chip(difference.get_state_display(), STATE_MARKS[DifferenceState(difference.state)])
+
+
+def money_facts(difference: Difference) -> list[Fact]:
+    """What both sides say, and of which day."""
+    return [
+        Fact(gettext("Kind"), difference.get_kind_display()),
+        Fact(gettext("Channel"), difference.get_channel_display()),
+        Fact(gettext("Day in the channel's books"), day_mark(difference)),
+        Fact(gettext("Amount there"), side(difference.amount, difference)),
+        Fact(gettext("Amount here"), side(difference.our_amount, difference)),
+        Fact(gettext("Outside reference"), mono(difference.external_reference)),
+    ]
+
+
+def _facts(difference: Difference, by: User) -> list[Fact]:
+    payment = difference.payment
+    return [
+        *facts(difference, by, "payment"),
+        Fact(gettext("Account"), page_link(payment.account, by) if payment else EMPTY),
+        *facts(difference, by, "payout"),
+        Fact(gettext("Found"), time_mark(difference.found_at)),
+        *([Fact(gettext("Assigned to"), _certificate_link(difference))] if difference.assigned_to else []),
+        *(facts(difference, by, "resolved_at", "resolved_by") if difference.resolved_at else []),
+        *(facts(difference, by, "note") if difference.note else []),
+    ]
+
+
+def _certificate_link(difference: Difference) -> Any:
+    address = found_by("certificates.certificate", difference.assigned_to)
+    return format_html('<a href="{}">{}</a>', address, difference.assigned_to)
+
+
+def _candidate_line(candidate: Candidate) -> CandidateLine:
+    if candidate.is_request:
+        address = found_by("refunds.refundrequest", candidate.id)
+        return CandidateLine(candidate.label, address, _("under review: can be confirmed"))
+    return CandidateLine(candidate.label, found_by("certificates.certificate", candidate.id), _("without a request"))
+
+
+def _why_not(difference: Difference, by: User) -> str:
+    """Why this person sees no buttons, where something is still to be decided."""
+    if difference.state not in CLOSES_REFUND or not by.has_perm("payments.record_payout"):
+        return ""
+    if has_part_in(difference, by):
+        return gettext("The money goes to your own account, or you approved its payout: somebody else decides on it.")
+    return ""

@@ -1,0 +1,292 @@
+"""Alipay: refunds of its trades, by RSA2 over its gateway.
+
+The payout's key is the number of the refund's request (`out_request_no`), under which Alipay refunds once at most,
+however often it is asked. A payment's reference is Alipay's number of the trade, else the merchant's own.
+https://opendocs.alipay.com/support/01rawa, https://docs.open.alipay.com/api_1/alipay.trade.fastpay.refund.query
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from core.money import plain_amount
+from payments.channels.alipay_answers import (
+    DONE,
+    NO_BILL,
+    NUMBER,
+    REFUSALS,
+    UNKNOWN_TRADE,
+    Raw,
+    business_error,
+    read_found,
+    read_made,
+    reference_of,
+    words_of,
+)
+from payments.channels.alipay_bills import BillLine, refunds_in
+from payments.channels.alipay_gateway import Gateway, read_time
+from payments.channels.alipay_signing import Keys, signed_content
+from payments.channels.base import ChannelRefund, Forged, Notification, Outcome, Refused, Unanswered
+from payments.days import span_of
+from payments.models import Payment, Payout
+from payments.states import Channel, PayoutState
+
+# Without these it is not connected.
+SETTINGS = ("ALIPAY_APP_ID", "ALIPAY_PRIVATE_KEY", "ALIPAY_PUBLIC_KEY")
+
+# A notification is repeated until it is answered, for 24 hours and 22 minutes.
+OLDEST_NOTIFICATION = timedelta(hours=25)
+CLOCKS_DIFFER_BY = timedelta(minutes=10)
+# Bytes.
+LARGEST_NOTIFICATION = 64 * 1024
+# A bill is out at nine on the next day, usually.
+BILL_IS_OUT_AFTER = timedelta(hours=12)
+PAGE = 500
+
+_ALIPAYS_NUMBER = re.compile(r"20[0-9]{26}")
+_EVENT = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def from_settings() -> "AlipayChannel | None":
+    """Raises ImproperlyConfigured for keys that cannot be read."""
+    if not all(getattr(settings, name) for name in SETTINGS):
+        return None
+    return AlipayChannel(
+        settings.ALIPAY_APP_ID,
+        private_key=settings.ALIPAY_PRIVATE_KEY,
+        public_key=settings.ALIPAY_PUBLIC_KEY,
+        url=settings.ALIPAY_URL,
+        timeout=settings.CHANNEL_TIMEOUT,
+    )
+
+
+class AlipayChannel:
+    """A connection to Alipay for one application. `timeout` in seconds, for each thing asked of it."""
+
+    def __init__(self, app_id: str, *, private_key: str, public_key: str, url: str, timeout: float = 20) -> None:
+        self._app_id = app_id
+        self._keys = Keys(private_key, public_key)
+        self._gateway = Gateway(url, app_id=app_id, keys=self._keys, timeout=timeout)
+
+    # --- Paying --------------------------------------------------------------------------------
+
+    def pay_back(self, payout: Payout) -> ChannelRefund:
+        ends = self._gateway.deadline()
+        answer = self._gateway.call("alipay.trade.refund", _wanted(payout), ends=ends)
+        if answer.get("code") == DONE and answer.get("fund_change") == "Y":
+            return read_made(answer, payout)
+        error = business_error(answer)
+        # This call has moved nothing. What an earlier one under the same number did, only a look tells.
+        if answer.get("code") == DONE or error in REFUSALS - {UNKNOWN_TRADE}:
+            found = self._find_own(payout, ends=ends)
+            if found:
+                return found
+        if error in REFUSALS:
+            raise Refused(words_of(answer))
+        raise Unanswered(_nothing_yet() if answer.get("code") == DONE else words_of(answer))
+
+    def look_up(self, payout: Payout) -> ChannelRefund | None:
+        if not NUMBER.fullmatch(payout.payment.reference):
+            return None
+        return self._find_own(payout)
+
+    def _find_own(self, payout: Payout, *, ends: float | None = None) -> ChannelRefund | None:
+        return self._find(payout.payment.reference, str(payout.key), payout.currency, payout=payout, ends=ends)
+
+    def _find(
+        self, reference: str, number: str, currency: str, *, payout: Payout | None, ends: float | None = None
+    ) -> ChannelRefund | None:
+        """The refund under a number of a payment, `payout`'s own where it is one of ours; None where there is nothing.
+
+        Alipay has nothing under a number that it has never seen, and under one whose refund did not come about, or has
+        not yet. In each case the same number may be sent again: it is refunded once at most. Raises Unanswered.
+        """
+        wanted = {**_trade(reference), "out_request_no": number, "query_options": ["gmt_refund_pay"]}
+        answer = self._gateway.call("alipay.trade.fastpay.refund.query", wanted, ends=ends)
+        if answer.get("code") != DONE:
+            raise Unanswered(words_of(answer))
+        if not answer.get("refund_status"):
+            return None
+        refund = read_found(answer, reference, number, currency=currency, is_ours=payout is not None)
+        return None if _is_over(refund, payout) else refund
+
+    # --- Notifications -------------------------------------------------------------------------
+
+    def read_notification(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> Notification | None:
+        fields = _fields_of(body)
+        signed = {name: value for name, value in fields.items() if name not in {"sign", "sign_type"}}
+        is_signed = self._keys.has_signed(signed_content(signed), fields.get("sign", ""))
+        if not (is_signed and fields.get("sign_type") == "RSA2" and fields.get("app_id") == self._app_id):
+            raise Forged("the notification is not signed by Alipay for this application")
+        _check_age(fields.get("notify_time", ""), at)
+        if not fields.keys() & {"out_biz_no", "refund_fee", "gmt_refund"}:
+            return None
+        return _notification(fields)
+
+    def ask(self, notification: Notification) -> list[ChannelRefund]:
+        payment = _payments(reference=notification.payment_reference).first()
+        currency = payment.currency if payment else "CNY"
+        payout = _payout_of(payment, notification.key)
+        refund = self._find(notification.payment_reference, notification.key, currency, payout=payout)
+        return [refund] if refund else []
+
+    # --- Lists ---------------------------------------------------------------------------------
+
+    def refunds_on(self, day: date) -> Iterator[ChannelRefund]:
+        """From the bill of that day, which is there on the next one."""
+        wanted = {"bill_type": "trade", "bill_date": day.isoformat()}
+        answer = self._gateway.call("alipay.data.dataservice.bill.downloadurl.query", wanted)
+        if business_error(answer) in NO_BILL and _is_bill_out(day):
+            return
+        if answer.get("code") != DONE:
+            raise Unanswered(words_of(answer))
+        lines = _lines_of(self._gateway.download(str(answer.get("bill_download_url"))), day)
+        for start in range(0, len(lines), PAGE):
+            yield from _read_lines(lines[start : start + PAGE])
+
+
+# --- Our side of it ----------------------------------------------------------------------------
+
+
+def _wanted(payout: Payout) -> Raw:
+    wanted = {
+        **_trade(payout.payment.reference),
+        "out_request_no": str(payout.key),
+        "refund_amount": plain_amount(payout.amount, payout.currency),
+        "refund_reason": payout.reference,
+    }
+    return wanted if payout.currency == "CNY" else {**wanted, "refund_currency": payout.currency}
+
+
+def _trade(reference: str) -> dict[str, str]:
+    """The parameter that names a payment. Raises Refused for a reference that cannot be one of Alipay's."""
+    if not NUMBER.fullmatch(reference):
+        raise Refused(_("The payment's reference is no number of a trade at Alipay: %s") % reference)
+    return {"trade_no" if _ALIPAYS_NUMBER.fullmatch(reference) else "out_trade_no": reference}
+
+
+def _nothing_yet() -> str:
+    return _("Alipay says that this try moved no money, and that it has no refund under the number yet.")
+
+
+def _is_over(refund: ChannelRefund, payout: Payout | None) -> bool:
+    """Whether the refund is an attempt that has failed before, and the payout is on its way again."""
+    is_repeated = payout is not None and payout.state != PayoutState.PAID and payout.refusals > 0
+    return refund.outcome == Outcome.FAILED and is_repeated
+
+
+def _payout_of(payment: Payment | None, number: str) -> Payout | None:
+    """The payout whose key a refund of this payment bears, where one does."""
+    if payment is None or not _is_key(number):
+        return None
+    return Payout.objects.filter(channel=Channel.ALIPAY, payment=payment, key=number).first()
+
+
+def _is_key(number: str) -> bool:
+    """Whether a refund's number is written as a payout's key is."""
+    try:
+        return str(UUID(number)) == number
+    except ValueError:
+        return False
+
+
+def _stored_as(trade: str, order: str, ours: Iterable[str]) -> str:
+    """A payment's reference as we store it, else Alipay's number."""
+    return order if order in ours and trade not in ours else trade or order
+
+
+def _our_references(names: Iterable[str]) -> set[str]:
+    ours = _payments(reference__in=[name for name in names if name])
+    return set(ours.values_list("reference", flat=True))
+
+
+# --- Notifications -----------------------------------------------------------------------------
+
+
+def _fields_of(body: bytes) -> dict[str, str]:
+    """The fields of a form in UTF-8. Raises Forged for anything else, and for a field twice."""
+    if len(body) > LARGEST_NOTIFICATION:
+        raise Forged("the notification is too large")
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=200
+        )
+    except ValueError:
+        raise Forged("the notification is no form in UTF-8") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Forged("the notification has a field twice")
+    return fields
+
+
+def _check_age(written: str, at: datetime) -> None:
+    """Raises Forged for a time from which no notification comes at `at`."""
+    try:
+        told = read_time(written)
+    except ValueError:
+        raise Forged("the notification says no time") from None
+    if not -CLOCKS_DIFFER_BY <= at - told <= OLDEST_NOTIFICATION:
+        raise Forged("the notification is of another time")
+
+
+def _notification(fields: Mapping[str, str]) -> Notification:
+    """Raises Forged for numbers that Alipay does not have."""
+    trade, order = fields.get("trade_no", ""), fields.get("out_trade_no", "")
+    # A refund made without a number of its own goes by the merchant's number of the trade.
+    number = fields.get("out_biz_no") or order
+    event = fields.get("notify_id", "")
+    named = [number, trade or order, order or trade]
+    if not (_EVENT.fullmatch(event) and all(NUMBER.fullmatch(name) for name in named)):
+        raise Forged("numbers are not Alipay's")
+    return Notification(event, _stored_as(trade, order, _our_references([trade, order])), number)
+
+
+# --- Bills -------------------------------------------------------------------------------------
+
+
+def _is_bill_out(day: date) -> bool:
+    """Whether "no bill" means that nothing was sold or refunded on a day, and not that its bill is still to come."""
+    _begin, end = span_of(Channel.ALIPAY, day)
+    return timezone.now() >= end + BILL_IS_OUT_AFTER
+
+
+def _lines_of(bill: bytes, day: date) -> list[BillLine]:
+    try:
+        return refunds_in(bill)
+    except Exception:
+        raise Unanswered(_("Alipay's bill of %s cannot be read.") % day.isoformat()) from None
+
+
+def _read_lines(lines: list[BillLine]) -> Iterator[ChannelRefund]:
+    references = _our_references({name for line in lines for name in (line.trade, line.order)})
+    keys = _our_keys({line.number for line in lines})
+    for line in lines:
+        payment = _stored_as(line.trade, line.order, references)
+        yield ChannelRefund(
+            reference=reference_of(line.trade, line.number),
+            outcome=Outcome.PAID,
+            amount=line.amount,
+            currency="CNY",
+            at=line.at,
+            key=line.number if (line.number, payment) in keys else "",
+            payment_reference=payment,
+        )
+
+
+def _our_keys(numbers: set[str]) -> set[tuple[str, str]]:
+    """The keys of payouts among the numbers, each with its payment's reference."""
+    ours = Payout.objects.filter(channel=Channel.ALIPAY, key__in=[number for number in numbers if _is_key(number)])
+    return {(str(key), reference) for key, reference in ours.values_list("key", "payment__reference")}
+
+
+def _payments(**found: Any) -> QuerySet[Payment]:
+    """Alipay's among ours; with the condition of the index of references."""
+    return Payment.objects.exclude(reference="").filter(channel=Channel.ALIPAY, **found)
