@@ -5,9 +5,10 @@ from typing import Any
 
 import requests
 
+from core.bounded import left_until, read_whole
+
 # Seconds without a word after which one call is given up.
 SILENCE = 8.0
-CHUNK = 65_536
 
 
 class BoundedSession(requests.Session):
@@ -23,24 +24,8 @@ class BoundedSession(requests.Session):
         self.ends = time.monotonic() + seconds
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        bounds = {"timeout": min(SILENCE, self._left()), "verify": self.verify, "stream": True}
+        bounds = {"timeout": min(SILENCE, left_until(self.ends)), "verify": self.verify, "stream": True}
         response = super().request(method, url, *args, **{**options, **bounds, "allow_redirects": False})
         with response:
-            response._content = self._read(response)
+            response._content = read_whole(response, longest=self.longest, ends=self.ends)
         return response
-
-    def _left(self) -> float:
-        left = self.ends - time.monotonic()
-        if left <= 0:
-            raise requests.Timeout("took too long altogether")
-        return left
-
-    def _read(self, response: requests.Response) -> bytes:
-        """The whole answer; read as it comes, since one that drips is never silent."""
-        read = bytearray()
-        while chunk := response.raw.read1(CHUNK, decode_content=True):
-            read += chunk
-            if len(read) > self.longest:
-                raise requests.RequestException(f"answered with more than {self.longest} bytes")
-            self._left()
-        return bytes(read)

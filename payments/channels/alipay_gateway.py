@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import requests
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from urllib3.exceptions import HTTPError
 
+from core.bounded import TookTooLong, TooLarge, left_until, read_whole
 from core.clock import SERVICE_ZONE
 from payments.channels.alipay_signing import Keys
 from payments.channels.base import Unanswered
@@ -19,9 +21,9 @@ from payments.channels.base import Unanswered
 # Bytes.
 LARGEST_ANSWER = 1024 * 1024
 LARGEST_BILL = 64 * 1024 * 1024
-CHUNK = 64 * 1024
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+_TOO_LONG = gettext_lazy("Alipay took too long to answer.")
 _CODE = re.compile(rb'"sub_code"\s*:\s*"([A-Za-z0-9._-]{1,80})"')
 
 
@@ -107,19 +109,18 @@ def _unsigned(body: bytes) -> str:
 
 
 def _read(response: requests.Response, longest: int, ends: float) -> bytes:
-    """The whole answer; read as it comes, since one that drips is never silent."""
-    read = bytearray()
-    while chunk := response.raw.read1(CHUNK, decode_content=True):
-        read += chunk
-        if len(read) > longest:
-            raise Unanswered(_("Alipay's answer is too large."))
-        _left(ends)
-    return bytes(read)
+    """The whole answer. Raises Unanswered."""
+    try:
+        return read_whole(response, longest=longest, ends=ends)
+    except TooLarge:
+        raise Unanswered(_("Alipay's answer is too large.")) from None
+    except TookTooLong:
+        raise Unanswered(_TOO_LONG) from None
 
 
 def _left(ends: float) -> float:
     """Seconds until `ends`. Raises Unanswered when there are none."""
-    left = ends - time.monotonic()
-    if left <= 0:
-        raise Unanswered(_("Alipay took too long to answer."))
-    return left
+    try:
+        return left_until(ends)
+    except TookTooLong:
+        raise Unanswered(_TOO_LONG) from None

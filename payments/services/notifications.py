@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from core import jobs
 from payments.channels import ChannelRefund, Forged, Notification, connected
 from payments.services.differences import take_in
-from payments.services.sending import UNCONNECTED_POLL, Settled
+from payments.services.sending import Settled
+
+# How long news of a channel wait that is not connected any more.
+UNCONNECTED_POLL = timedelta(minutes=5)
 
 
 def receive_notification(channel: str, body: bytes, headers: Mapping[str, str], *, at: datetime) -> None:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 
 from core import jobs
 from core.models import User
@@ -56,7 +55,7 @@ def _order_payout(
 
 def _give_to_staff(payout: Payout, *, at: datetime) -> None:
     payout.handed_over_at = at
-    payout.trouble = _("The channel has given money of this payment back by itself.")
+    payout.trouble = str(settling.FOUND)
     payout.save()
 
 

@@ -125,7 +125,7 @@ def _record_paid(payout_id: int, external_reference: str, *, by: User, at: datet
     if not can_be_recorded(payout):
         raise PayoutMoved(payout.get_state_display())
     _require_possible(day, payout, at=at)
-    if Payout.objects.filter(external_reference=external_reference).exclude(pk=payout.pk).exists():
+    if settling.others_under(external_reference, payout).exists():
         # Of whatever channel: what was transferred once, has made one payout good.
         raise ReferenceTaken(external_reference)
     if differences.is_of_another_payment(payout, external_reference):

@@ -125,10 +125,10 @@ def _take_as_payout(difference_id: int, reference: str, *, by: User, at: datetim
 def _pay_by(payout: Payout, difference: Difference, *, by: User, at: datetime) -> None:
     """It is paid already; whoever confirms moves the request."""
     reference = difference.external_reference
-    if reference and Payout.objects.exclude(pk=payout.pk).filter(external_reference=reference).exists():
+    if settling.others_under(reference, payout).exists():
         raise DifferenceMoved(reference)
     payout.recorded_by = by
-    settling.close_as_paid(payout, None, external_reference=reference, by=by, at=at, day=difference.day)
+    settling.pay(payout, None, external_reference=reference, by=by, at=at, day=difference.day, is_news=False)
     audit.record(payout, "record_paid", by=by, at=at, note=reference, detail=settling.facts(payout))
 
 

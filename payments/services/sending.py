@@ -28,8 +28,6 @@ Settled = Callable[[], jobs.TryAgain | jobs.Later | None]
 
 # How long until a payout that the channel has taken on is looked up again; a notification is quicker.
 PENDING_POLL = timedelta(minutes=15)
-# How long news of a channel wait that is not connected any more.
-UNCONNECTED_POLL = timedelta(minutes=5)
 
 
 def pay_payout(payload: dict[str, Any], *, at: datetime) -> Settled | None:
@@ -66,7 +64,7 @@ def _let_wait(payout_id: int) -> jobs.TryAgain | None:
 
 def _leave_to_staff(payout_id: int) -> None:
     """The channel has given money of the payment back by itself: sending more is not for a machine to decide."""
-    hand_over({"payout": payout_id}, RefundFound(_("The channel has given money of this payment back by itself.")))
+    hand_over({"payout": payout_id}, RefundFound(settling.FOUND))
 
 
 def _take_up(payout_id: int, *, at: datetime) -> tuple[Payout, bool]:
@@ -113,10 +111,7 @@ def settle(payout_id: int, refund: ChannelRefund, *, at: datetime) -> jobs.TryAg
 
 def is_reference_of_another(payout: Payout, refund: ChannelRefund) -> bool:
     """Whether somebody wrote the refund's number down for another payout."""
-    if not refund.reference:
-        return False
-    known = Payout.objects.exclude(external_reference="").filter(external_reference=refund.reference)
-    return known.filter(channel=payout.channel).exclude(pk=payout.pk).exists()
+    return settling.others_under(refund.reference, payout).filter(channel=payout.channel).exists()
 
 
 def _wait_for(payout: Payout, refund: ChannelRefund) -> jobs.Later | None:

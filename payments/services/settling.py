@@ -6,7 +6,8 @@ Locks are taken in one order everywhere: account balance, what stands above (cer
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
+from django.utils.translation import gettext_lazy as _
 
 from core.models import User
 from payments import hooks
@@ -17,6 +18,7 @@ from payments.models import Difference, LedgerAccount, LedgerEntry, Payment, Pay
 from payments.states import Cause, Channel, LedgerKind
 
 LONGEST_WORDS = 500
+FOUND = _("The channel has given money of this payment back by itself.")
 
 
 def lock(payout_id: int) -> Payout:
@@ -75,6 +77,12 @@ def count_as_here(payout: Payout) -> None:
     Payment.objects.filter(pk=payout.payment_id).update(ordered_back=F("ordered_back") - payout.amount)
 
 
+def others_under(external_reference: str, payout: Payout) -> QuerySet[Payout]:
+    """The payouts of any channel, but for this one, that carry an outside reference."""
+    known = Payout.objects.exclude(external_reference="").filter(external_reference=external_reference)
+    return known.exclude(pk=payout.pk)
+
+
 # --- The steps of a locked payout --------------------------------------------------------------
 
 
@@ -86,22 +94,12 @@ def pay(
     by: User | None,
     at: datetime,
     day: date | None = None,
+    is_news: bool = True,
 ) -> None:
-    """The money has gone. `day` is that of the channel's books, by default the one on which `at` lies."""
-    close_as_paid(payout, balance, external_reference=external_reference, by=by, at=at, day=day)
-    hooks.payout_settled(payout, at=at)
+    """The money has gone. `day` is that of the channel's books, by default the one on which `at` lies.
 
-
-def close_as_paid(
-    payout: Payout,
-    balance: LedgerAccount | None,
-    *,
-    external_reference: str,
-    by: User | None,
-    at: datetime,
-    day: date | None = None,
-) -> None:
-    """As `pay`, for a caller who moves what stands above the payout and so waits for no news."""
+    No news for a caller who moves what stands above the payout.
+    """
     payout.pay()
     payout.external_reference, payout.settled_at = external_reference, at
     payout.booked_on = day or books_day(payout.channel, at)
@@ -111,6 +109,8 @@ def close_as_paid(
     _transfer(payout, Cause.PAYOUT_PAID, house_account(LedgerKind.PENDING, payout.currency), credit, by=by, at=at)
     if balance:
         LedgerAccount.objects.filter(pk=balance.pk).update(balance=F("balance") + payout.amount)
+    if is_news:
+        hooks.payout_settled(payout, at=at)
 
 
 def fail(payout: Payout, reason: str, *, by: User | None, at: datetime) -> None:
