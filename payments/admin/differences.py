@@ -314,11 +314,9 @@ class DifferenceAdmin(Desk):
         "there",
         "here",
         "outside",
-        "paid_by",
         "state_chip",
     )
     list_filter = (StateFilter, KindFilter, ChannelFilter)
-    list_read_along = ("payment",)
     search_help_text = _("A difference's number, an outside reference, or a payment's reference.")
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
@@ -359,10 +357,6 @@ class DifferenceAdmin(Desk):
     @admin.display(description=_("outside reference"))
     def outside(self, difference: Difference) -> Any:
         return mono(difference.external_reference)
-
-    @admin.display(description=_("payment"))
-    def paid_by(self, difference: Difference) -> str:
-        return str(difference.payment or EMPTY)
 
     @admin.display(description=_("state"))
     def state_chip(self, difference: Difference) -> Any:
