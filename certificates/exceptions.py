@@ -1,5 +1,7 @@
 from datetime import date
 
+from certificates.orders import PaymentLine
+
 
 class CertificatesError(Exception):
     """Something asked of a certificate cannot be done."""
@@ -85,6 +87,21 @@ class VoucherRefused(CertificatesError):
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause
+
+
+class CannotBeShared(CertificatesError):
+    """The order's amounts can't be divided so that every share can be refunded through the channel that paid it.
+
+    `payment` is one whose channel refunds multiples of `step` only, in minor units of `currency`. `cause` says what is
+    in the way: this payment itself is no such multiple, a part would exceed its price, or the other payments are too
+    small to carry what the steps leave over.
+    """
+
+    PAYMENT, PRICES, REMAINDERS = "payment", "prices", "remainders"
+
+    def __init__(self, cause: str, payment: PaymentLine, step: int, currency: str) -> None:
+        super().__init__(f"{cause}: {payment.channel} refunds in {currency} are multiples of {step}")
+        self.cause, self.payment, self.step, self.currency = cause, payment, step, currency
 
 
 class TermsChanged(CertificatesError):

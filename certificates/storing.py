@@ -21,12 +21,12 @@ from certificates.models import (
     place_in_list,
 )
 from certificates.orders import CertificateLine, OrderToStore
+from certificates.sharing import Shares, shares_of
 from certificates.states import DomainType
 from certificates.x509 import Handover
 from core.bulk import insert_rows, reserve_keys
 from core.models import User
 from payments.models import Payment
-from payments.money import share_out, split
 
 ORDER_FIELDS = (
     *("id", "number", "account", "paid_at", "currency", "list_amount", "voucher_amount", "paid_amount", "policy"),
@@ -53,7 +53,7 @@ class Keyed(NamedTuple):
     account: int
     payments: list[int]
     certificates: list[int]
-    parts: list[tuple[int, int]]
+    shares: Shares
 
     @property
     def lines(self) -> Iterator[tuple[CertificateLine, int, int]]:
@@ -65,7 +65,8 @@ def store_orders(orders: Sequence[OrderToStore]) -> list[int]:
     """Store new orders in the caller's transaction; return the keys of their certificates in the order given.
 
     Accounts that do not exist yet are made, without a password. Everything is taken as it is: the caller has checked
-    it. Raises ValueError where amounts do not add up, IntegrityError where something of it is stored already.
+    it. Raises ValueError where amounts do not add up, CannotBeShared where they cannot be divided into shares that the
+    channels can refund, and IntegrityError where something of it is stored already.
     """
     keyed = _keyed(orders)
     products = _products(line for order in orders for line in order.certificates)
@@ -83,21 +84,6 @@ def store_orders(orders: Sequence[OrderToStore]) -> list[int]:
         ImportedRow, ["certificate", "row"], ((key, line.row) for line, key, _ in lines if line.row is not None)
     )
     return [key for _line, key, _account in lines]
-
-
-def certificate_parts(order: OrderToStore) -> list[tuple[int, int]]:
-    """What each certificate carries of the paid and of the voucher amount, in proportion to its price.
-
-    A free one carries its price, which is nothing where it has none. Where another one has no price, those that are
-    not free share evenly, and free ones carry nothing.
-    """
-    weights = [line.price or 0 for line in order.certificates]
-    if any(line.price is None and not line.free for line in order.certificates):
-        weights = [0 if line.free else 1 for line in order.certificates]
-    settled = split(order.paid_amount + order.voucher_amount, weights)
-    # Splitting what was split keeps the two parts of a certificate at or below its price.
-    paid = split(order.paid_amount, settled)
-    return [(part, whole - part) for part, whole in zip(paid, settled, strict=True)]
 
 
 def search_terms(names: Iterable[str]) -> list[str]:
@@ -118,7 +104,7 @@ def _keyed(orders: Sequence[OrderToStore]) -> list[Keyed]:
             accounts[order.account],
             [next(payment_keys) for _ in order.payments],
             [next(certificate_keys) for _ in order.certificates],
-            certificate_parts(order),
+            shares_of(order),
         )
         for key, order in zip(order_keys, orders, strict=True)
     ]
@@ -161,8 +147,8 @@ def _payments(order: Keyed) -> Iterator[tuple[Any, ...]]:
 
 def _certificates(order: Keyed, products: dict[tuple[str, str, str, bool], Product]) -> Iterator[tuple[Any, ...]]:
     given = order.given
-    parts = zip(given.certificates, order.certificates, order.parts, strict=True)
-    for position, (line, key, (paid, voucher)) in enumerate(parts, 1):
+    parts = zip(given.certificates, order.certificates, order.shares.paid, order.shares.vouchers, strict=True)
+    for position, (line, key, paid, voucher) in enumerate(parts, 1):
         product = products[line.brand, line.level, line.domain_type, line.free]
         # Not applied for yet, it has no domain to be called by.
         name = line.domains[0] if line.domains else str(product)
@@ -182,8 +168,7 @@ def _handed_over(handover: Handover) -> tuple[Any, ...]:
 
 def _shares(order: Keyed) -> Iterator[tuple[int, int, int]]:
     """What of each payment paid for each certificate; where that is nothing there is no row."""
-    table = share_out([paid for paid, _voucher in order.parts], [line.amount for line in order.given.payments])
-    for certificate, amounts in zip(order.certificates, table, strict=True):
+    for certificate, amounts in zip(order.certificates, order.shares.table, strict=True):
         for payment, amount in zip(order.payments, amounts, strict=True):
             if amount:
                 yield certificate, payment, amount

@@ -5,12 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from certificates.exceptions import CannotBeShared
+from certificates.importing.orders import order_to_store
 from certificates.importing.problems import Problem
 from certificates.importing.rows import ORDER_FIELDS, Row, minor
 from certificates.importing.spool import BAD, KNOWN, KnownAccount, Spool, SpooledOrder
 from certificates.models import Certificate, ImportedRow, Order, OrderPayment
 from certificates.orders import MOST_CERTIFICATES
+from certificates.sharing import shares_of
 from core.models import User
+from core.money import plain_amount
+from payments.channels import step_of
 from payments.models import BankAccount, Payment
 from payments.payers import Payer
 from payments.services import AccountUnreadable, payer_of
@@ -38,9 +43,7 @@ def _judge(order: SpooledOrder, spool: Spool, stored: "_Stored") -> None:
     if order.number in stored.orders:
         problems = [*_changes(order, stored.rows.get(order.number)), *_other_payer(order, stored)]
     else:
-        problems = [*_disagreements(order), *_conflicts(order, spool, stored)]
-        if order.verdict != BAD:
-            problems += _order_contradictions(order)
+        problems = [*_own_problems(order), *_conflicts(order, spool, stored)]
     if problems:
         spool.add_problems(problems, order.number)
     elif order.number in stored.orders and order.verdict != BAD:
@@ -162,6 +165,15 @@ def _shown_part(part: Any) -> str:
 # --- A new order --------------------------------------------------------------------------------
 
 
+def _own_problems(order: SpooledOrder) -> list[Problem]:
+    """What is wrong with the order in itself. Amounts are shared out only once everything else fits."""
+    problems = list(_disagreements(order))
+    if order.verdict != BAD:
+        problems += _order_contradictions(order)
+        problems = problems or list(_share_contradictions(order))
+    return problems
+
+
 def _disagreements(order: SpooledOrder) -> Iterator[Problem]:
     first = order.first
     for row in order.rows[1:]:
@@ -202,6 +214,32 @@ def _price_contradictions(order: SpooledOrder) -> Iterator[Problem]:
     total = sum(minor(row.values, "price") for row in priced)
     if not unpriced and total != minor(order.first.values, "list_amount"):
         yield Problem(order.first.line, "price", "does not sum to the list_amount over the order")
+
+
+def _share_contradictions(order: SpooledOrder) -> Iterator[Problem]:
+    """Amounts that leave no way to refund each certificate through the channels that it was paid by."""
+    currency = order.first.values["currency"]
+    if all(step_of(payment["channel"], currency) == 1 for payment in order.first.values["payments"]):
+        return
+    try:
+        shares_of(order_to_store(order))
+    except CannotBeShared as error:
+        yield _unshareable(order, error)
+
+
+def _unshareable(order: SpooledOrder, error: CannotBeShared) -> Problem:
+    payment, step = error.payment, plain_amount(error.step, error.currency)
+    told = f"{step}, the step of {payment.channel} refunds in {error.currency}"
+    if error.cause == CannotBeShared.PAYMENT:
+        amount = plain_amount(payment.amount, error.currency)
+        return Problem(order.first.line, "payments", f"{payment.channel}:{amount} is not a multiple of {told}")
+    if error.cause == CannotBeShared.PRICES:
+        priced = [row for row in order.rows if row.values["price"] is not None]
+        odd = next((row for row in priced if minor(row.values, "price") % error.step), order.first)
+        reason = f"is not a multiple of {told}, and what was paid cannot be divided in that step without exceeding it"
+        return Problem(odd.line, "price", reason)
+    reason = f"cannot be divided in multiples of {told}: the other payments are too small to make up the difference"
+    return Problem(order.first.line, "payments", reason)
 
 
 def _conflicts(order: SpooledOrder, spool: Spool, stored: _Stored) -> Iterator[Problem]:

@@ -10,14 +10,13 @@ from django.db import transaction
 
 from certificates import hooks
 from certificates.importing.checking import judge_orders, load_accounts
+from certificates.importing.orders import order_to_store
 from certificates.importing.problems import BadRow, BrokenFile, Problem
 from certificates.importing.reading import RawRow, reader_for
-from certificates.importing.rows import Row, Rules, certificate_line, minor, read_row
+from certificates.importing.rows import Row, Rules, read_row
 from certificates.importing.spool import KNOWN, NEW, Spool, SpooledOrder
 from certificates.models import Order
-from certificates.orders import OrderToStore, PaymentLine
 from certificates.storing import store_orders
-from core.money import parse_amount
 from payments.services import keep_payers
 from payments.states import Channel
 
@@ -159,25 +158,3 @@ def _batches(spool: Spool) -> Iterator[list[SpooledOrder]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def order_to_store(spooled: SpooledOrder) -> OrderToStore:
-    """The order that judged rows make."""
-    kept = spooled.first.values
-    payments = (
-        PaymentLine(part["channel"], parse_amount(part["amount"], kept["currency"]), part["reference"])
-        for part in kept["payments"]
-    )
-    return OrderToStore(
-        number=spooled.number,
-        account=kept["account"],
-        email=kept["email"],
-        paid_at=datetime.fromisoformat(kept["paid_at"]),
-        currency=kept["currency"],
-        list_amount=minor(kept, "list_amount"),
-        voucher_amount=minor(kept, "voucher_amount"),
-        paid_amount=minor(kept, "paid_amount"),
-        policy=kept["policy"],
-        payments=tuple(payments),
-        certificates=tuple(certificate_line(row) for row in spooled.rows),
-    )

@@ -20,6 +20,7 @@ from payments.channels.base import (
     Refused,
     Unanswered,
 )
+from payments.channels.card_refunds import STEPS as CARD_STEPS
 from payments.states import Channel
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "connected",
     "missing_settings",
     "standing_in",
+    "step_of",
 ]
 
 _CONNECTED: dict[str, PayoutChannel] = {}
@@ -47,6 +49,9 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     Channel.CARD: card.SETTINGS,
     Channel.ALIPAY: alipay.SETTINGS,
 }
+
+# The smallest step of a channel's refunds by currency, in minor units, where it's not 1.
+_STEPS: dict[str, dict[str, int]] = {Channel.CARD: CARD_STEPS}
 
 
 def connect() -> None:
@@ -82,3 +87,8 @@ def standing_in(channel: str, connection: PayoutChannel) -> Iterator[None]:
 def missing_settings(channel: str) -> list[str]:
     """The settings without which a channel cannot be connected; empty for one that is, and for the bank."""
     return [name for name in _SETTINGS.get(channel, ()) if not getattr(settings, name)]
+
+
+def step_of(channel: str, currency: str) -> int:
+    """What every refund through the channel must be a multiple of, in minor units; connected or not."""
+    return _STEPS.get(channel, {}).get(currency, 1)

@@ -31,6 +31,10 @@ REFERENCE = re.compile(r"(pi|ch|py)_[A-Za-z0-9_]{1,190}")
 _STRIPE_UNITS = {"ISK": 100, "UGX": 100}
 _OUR_UNITS = {"MGA": 100}
 
+# The smallest step of a refund in our minor units, where it's not 1. Amounts in three-decimal currencies must end in 0.
+# https://docs.stripe.com/currencies#three-decimal
+STEPS = {**dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10), **_OUR_UNITS}
+
 
 def checked(refund: Raw) -> Raw:
     """What is a refund by its name and number. Raises as `read`."""
@@ -70,11 +74,10 @@ def names_of_payment(refund: Raw) -> list[str]:
 
 
 def to_stripe(amount: int, currency: str) -> int:
-    """Our minor units in Stripe's. Raises Refused for an amount that Stripe has no units for."""
-    units, rest = divmod(amount * _STRIPE_UNITS.get(currency, 1), _OUR_UNITS.get(currency, 1))
-    if rest:
-        raise Refused(_("Stripe counts whole %s only.") % currency)
-    return units
+    """Our minor units in Stripe's. Raises Refused for an amount that isn't a multiple of the currency's step."""
+    if amount % STEPS.get(currency, 1):
+        raise Refused(_("Stripe can't refund this amount in %s.") % currency)
+    return amount * _STRIPE_UNITS.get(currency, 1) // _OUR_UNITS.get(currency, 1)
 
 
 def from_stripe(units: int, currency: str) -> int:

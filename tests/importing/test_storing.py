@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from certificates.models import Certificate, Domain, ImportedRow, Order, OrderPayment, SearchTerm
 from certificates.orders import CertificateLine, OrderToStore, PaymentLine
+from certificates.sharing import shares_of
 from certificates.states import CertificateState, DomainType, Level
-from certificates.storing import certificate_parts, search_terms, store_orders
+from certificates.storing import search_terms, store_orders
 from core.bulk import insert_rows, reserve_keys
 from core.models import User
 from payments.models import Payment
@@ -79,6 +80,11 @@ def test_no_certificate_begins_refunded():
 
 
 # --- Parts --------------------------------------------------------------------------------------
+
+
+def certificate_parts(order: OrderToStore) -> list[tuple[int, int]]:
+    shares = shares_of(order)
+    return list(zip(shares.paid, shares.vouchers, strict=True))
 
 
 @pytest.mark.parametrize(
