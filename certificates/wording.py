@@ -2,8 +2,10 @@
 
 from django.utils.translation import gettext as _
 
+from certificates.exceptions import CannotBeShared
 from certificates.models import Certificate, Product
 from certificates.states import ShownState
+from core.money import format_money
 
 # The tone and the icon that go with each state's word.
 STATE_MARKS = {
@@ -28,3 +30,10 @@ def kind_of(certificate: Certificate) -> str:
 def name_of(product: Product) -> str:
     """A product in words, the free one marked."""
     return f"{product} {_('(free)')}" if product.free else str(product)
+
+
+def why_not_shared(error: CannotBeShared) -> str:
+    """Why a purchase can't be sold, for its buyer."""
+    told = {"currency": error.currency, "step": format_money(error.step, error.currency)}
+    words = _("Refunds in %(currency)s must be multiples of %(step)s, and this price can't be divided that way.")
+    return words % told

@@ -5,12 +5,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from certificates.exceptions import CertificatesError, NotForSale, VoucherRefused
+from certificates.exceptions import CannotBeShared, CertificatesError, NotForSale, VoucherRefused
 from certificates.models import Product
 from certificates.orders import MOST_CERTIFICATES
 from certificates.prices import FEWEST_NAMES, MOST_NAMES
 from certificates.quotes import Basket
 from certificates.states import DomainType
+from certificates.wording import why_not_shared
 from core.forms import PanelForm
 
 NOT_FOR_SALE = _("This product is not for sale, or no longer. Choose one of those listed.")
@@ -24,6 +25,8 @@ VOUCHER_FAULTS = {
     VoucherRefused.CURRENCY: _("This voucher is in another currency than the product."),
     VoucherRefused.NOT_NEEDED: _("This product is free: keep the voucher for another purchase."),
 }
+
+ANOTHER_QUANTITY, ANOTHER_VOUCHER = _("Choose another quantity."), _("Use another voucher, or none.")
 
 
 class VoucherForm(PanelForm):
@@ -48,6 +51,8 @@ class VoucherForm(PanelForm):
         """Say beside its field why the service refuses what was chosen."""
         if isinstance(error, VoucherRefused):
             self.add_error("voucher", VOUCHER_FAULTS[error.cause])
+        elif isinstance(error, CannotBeShared):
+            self.add_error("voucher", f"{why_not_shared(error)} {ANOTHER_VOUCHER}")
 
 
 class PurchaseForm(VoucherForm):
@@ -95,5 +100,7 @@ class PurchaseForm(VoucherForm):
     def show_fault(self, error: CertificatesError) -> None:
         if isinstance(error, NotForSale):
             self.add_error("product", NOT_FOR_SALE)
+        elif isinstance(error, CannotBeShared) and not self.cleaned_data["voucher"]:
+            self.add_error("quantity", f"{why_not_shared(error)} {ANOTHER_QUANTITY}")
         else:
             super().show_fault(error)

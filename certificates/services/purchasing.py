@@ -26,6 +26,7 @@ from certificates.prices import FEWEST_NAMES, MOST_NAMES, Bill, bill, unit_price
 from certificates.quotes import Basket, Quote
 from certificates.renewals import bonus_days, is_near_its_end, names_of, service_end
 from certificates.services.locking import lock_for_owner
+from certificates.sharing import Claims, share_order
 from certificates.states import CertificateState, DomainType, Level
 from certificates.storing import store_orders
 from core import audit
@@ -46,7 +47,8 @@ NUMBER_DIGITS = 10
 def quote(basket: Basket, *, by: User, at: datetime) -> Quote:
     """The terms on which `by` could buy now.
 
-    Raises NotForSale, InvalidBasket and VoucherRefused; for a renewal also what `require_renewable` raises.
+    Raises NotForSale, InvalidBasket, VoucherRefused and CannotBeShared; for a renewal also what `require_renewable`
+    raises.
     """
     product = Product.objects.filter(pk=basket.product_id).first()
     if product is None or product.price is None:
@@ -55,6 +57,7 @@ def quote(basket: Basket, *, by: User, at: datetime) -> Quote:
     if old is None:
         _require_sensible(basket, product)
     costs = _bill(basket, product, by, at)
+    _require_shares(basket, costs, product.currency)
     return Quote(
         currency=product.currency,
         unit_price=costs.unit_price,
@@ -105,6 +108,18 @@ def _bill(basket: Basket, product: Product, by: User, at: datetime) -> Bill:
     unit = unit_price(product.price or 0, product.further_name_price, basket.names)
     voucher = _voucher(basket, product, by, at)
     return bill(unit, basket.quantity, voucher.amount if voucher else 0)
+
+
+def _require_shares(basket: Basket, costs: Bill, currency: str) -> None:
+    """Raises CannotBeShared: what can't be refunded certificate by certificate isn't sold."""
+    payments = _payments(costs.paid_amount)
+    share_order(
+        costs.paid_amount, costs.voucher_amount, payments, Claims([costs.unit_price] * basket.quantity), currency
+    )
+
+
+def _payments(paid_amount: int, reference: str = "") -> tuple[PaymentLine, ...]:
+    return (PaymentLine(Channel.BALANCE, paid_amount, reference),) if paid_amount else ()
 
 
 def _voucher(basket: Basket, product: Product, by: User, at: datetime) -> Voucher | None:
@@ -178,7 +193,6 @@ def _store(basket: Basket, now: Quote, old: Certificate | None, *, form_key: UUI
     line = _line(basket, now, old, at)
     # One whose money is back renews nothing any more, and makes room for another.
     Certificate.objects.filter(renewal_of=old, renewal_of__isnull=False).update(renewal_of=None)
-    payments = [PaymentLine(Channel.BALANCE, now.paid_amount, number)] if now.paid_amount else []
     store_orders(
         [
             OrderToStore(
@@ -189,7 +203,7 @@ def _store(basket: Basket, now: Quote, old: Certificate | None, *, form_key: UUI
                 list_amount=now.list_amount,
                 voucher_amount=now.voucher_amount,
                 paid_amount=now.paid_amount,
-                payments=tuple(payments),
+                payments=_payments(now.paid_amount, number),
                 certificates=(line,) * basket.quantity,
                 form_key=form_key,
             )

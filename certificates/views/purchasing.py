@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from certificates import quotes
 from certificates.exceptions import (
+    CannotBeShared,
     CertificatesError,
     NotAllowed,
     NotForSale,
@@ -28,6 +29,7 @@ from certificates.quotes import Basket, Form
 from certificates.services import purchasing
 from certificates.views.common import CONFLICT, UNPROCESSABLE, announced, owned, subject, to_panel, why_refused
 from certificates.views.purchase_parts import choice, receipt, terms
+from certificates.wording import why_not_shared
 from core.requests import SignedInRequest, show_panel
 from payments.exceptions import NotEnoughBalance
 
@@ -56,7 +58,8 @@ class Panel:
     @property
     def faults(self) -> tuple[type[CertificatesError], ...]:
         """What is said beside a field; anything else refuses the whole panel. A renewal chooses no product."""
-        return (VoucherRefused,) if self.renews else (VoucherRefused, NotForSale)
+        beside_a_field = (VoucherRefused, CannotBeShared)
+        return beside_a_field if self.renews else (*beside_a_field, NotForSale)
 
     def basket(self, form: Any) -> Basket:
         """What a valid form asks for."""
@@ -163,6 +166,8 @@ def _refuse(request: SignedInRequest, panel: Panel, error: CertificatesError) ->
 
 
 def _why_not(error: CertificatesError, certificate: Certificate, at: datetime) -> str:
+    if isinstance(error, CannotBeShared):
+        return why_not_shared(error)
     known = {
         NotForSale: _("This product is no longer for sale. Buy another one with Purchase Certificate."),
         RenewedAlready: _("This certificate has been renewed already. Its renewal stands below it in the list."),

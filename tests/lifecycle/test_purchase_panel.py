@@ -79,6 +79,30 @@ def test_a_drawer_gets_the_panel_alone(as_customer: Client) -> None:
     assert "<html" not in as_customer.get(PURCHASE, headers=HTMX).content.decode()
 
 
+def test_an_amount_that_cannot_be_refunded_is_not_sold_and_says_so_beside_its_field(
+    rich: User, as_customer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No channel that purchases are paid from has steps so far: here the balance gets some."""
+    monkeypatch.setattr("payments.channels._STEPS", {"balance": {"CNY": 1000}})
+    why = "Refunds in CNY must be multiples of CNY 10.00, and this price can't be divided that way."
+    page = as_customer.post(PURCHASE, {**chosen(dv(29_800), quantity="2"), "step": "next"})
+    assert page.status_code == 422
+    assert errors(page) == {"quantity": [f"{why} Choose another quantity."]}
+    assert page.context["form"]["quantity"].value() == "2"
+    voucher(rich, 9_850)
+    page = as_customer.post(PURCHASE, {**chosen(dv(30_000), voucher="SPRING-2026"), "step": "next"})
+    assert errors(page) == {"voucher": [f"{why} Use another voucher, or none."]}
+
+
+def test_an_amount_that_can_no_longer_be_refunded_is_not_bought(
+    rich: User, as_customer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = look(as_customer, dv())
+    monkeypatch.setattr("payments.channels._STEPS", {"balance": {"CNY": 1000}})
+    assert "quantity" in errors(press(as_customer, page, "buy"))
+    assert nothing_bought(rich)
+
+
 # --- Step 2 ------------------------------------------------------------------------------------
 
 

@@ -293,3 +293,24 @@ def test_a_renewal_whose_money_is_back_makes_room_for_another(rich: User) -> Non
 def test_a_certificate_that_nobody_issues_anew_is_renewed_at_its_own_end(rich: User) -> None:
     old = near_its_end(rich, dv(), service_ends_at=NOON + timedelta(days=200))
     assert renew(old).renewal_of == old
+
+
+def test_a_renewal_that_cannot_be_refunded_is_not_sold(
+    rich: User, as_customer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = near_its_end(rich, dv(29_800))
+    monkeypatch.setattr("payments.channels._STEPS", {"balance": {"CNY": 1000}})
+    page = as_customer.get(page_of(old))
+    assert page.status_code == 409
+    assert "Refunds in CNY must be multiples of CNY 10.00, and this price can't be divided that way." in words(page)
+
+
+def test_a_voucher_that_makes_a_renewal_impossible_to_refund_is_refused_beside_its_field(
+    rich: User, as_customer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = near_its_end(rich, dv(30_000))
+    voucher(rich, 9_850)
+    monkeypatch.setattr("payments.channels._STEPS", {"balance": {"CNY": 1000}})
+    page = as_customer.post(page_of(old), {"voucher": "SPRING-2026", "step": "next"})
+    assert page.status_code == 422
+    assert "Use another voucher, or none." in page.context["form"].errors["voucher"][0]
