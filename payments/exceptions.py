@@ -14,6 +14,10 @@ class RefundFound(PaymentsError):
     """The channel gave money of this payment back by itself: until a person has looked, no more may be ordered."""
 
 
+class NotInSteps(PaymentsError):
+    """The channel can't refund the payout's amount, since it's not a multiple of its step; the message is for staff."""
+
+
 class DayImpossible(PaymentsError):
     """A payout is paid on a day from its order on, and on none that is still to come."""
 

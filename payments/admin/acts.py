@@ -25,10 +25,12 @@ from payments.services import (
     can_be_recorded,
     can_be_sent_again,
     can_have_come_back,
+    is_in_steps,
     is_to_make_good,
     is_with_staff,
     may_record,
     may_send,
+    not_in_steps,
     not_possible,
     record_failed,
     record_paid,
@@ -124,6 +126,9 @@ class TryAgain(PayoutAct):
     def notice(self) -> str:
         """None: whoever tries again need not have looked, since the console looks the key up before it sends."""
         return ""
+
+    def _why_not(self) -> str:
+        return super()._why_not() if is_in_steps(self.thing) else not_in_steps(self.thing)
 
     def says(self) -> str:
         words = gettext(

@@ -12,9 +12,11 @@ from payments.models import Difference, Payout
 from payments.services import (
     can_be_sent_again,
     can_have_come_back,
+    is_in_steps,
     is_involved,
     is_to_make_good,
     is_with_staff,
+    not_in_steps,
 )
 from payments.states import UNDER_WAY, Cause, Channel, PayoutState
 
@@ -47,6 +49,8 @@ def advice_for(payout: Payout) -> list[Advice]:
 
 
 def _under_way(payout: Payout) -> Advice:
+    if is_with_staff(payout) and not is_in_steps(payout):
+        return Advice(not_in_steps(payout), is_warning=True)
     if payout.handed_over_at:
         return Advice(look_there_first(payout), is_warning=True)
     return Advice(_by_the_console(payout) if payout.is_queued else _by_hand(payout))
@@ -54,6 +58,8 @@ def _under_way(payout: Payout) -> Advice:
 
 def look_there_first(payout: Payout) -> str:
     """For a payout that may have been paid, though nobody here knows."""
+    if not is_in_steps(payout):
+        return not_in_steps(payout)
     words = _(
         "The channel may have paid this already. Before you record anything, look into the channel's own books for "
         "the key %(key)s and the payment %(payment)s: paid there, record it as paid under the number it has there; "
@@ -109,6 +115,8 @@ def _to_make_good(payout: Payout) -> list[Advice]:
 
 
 def _what_now(payout: Payout) -> str:
+    if not is_in_steps(payout):
+        return not_in_steps(payout)
     if payout.state == PayoutState.RETURNED:
         return _(
             "It was paid and came back. Send it again, which orders another payout in its place, or make it outside "

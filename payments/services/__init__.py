@@ -62,6 +62,7 @@ from payments.services.resolving import (
     take_as_payouts,
 )
 from payments.services.sending import hand_over, pay_payout, settle
+from payments.services.settling import is_in_steps, not_in_steps
 
 __all__ = [
     "AccountFixed",
@@ -91,6 +92,7 @@ __all__ = [
     "hand_over",
     "has_part_in",
     "import_answer",
+    "is_in_steps",
     "is_involved",
     "is_to_make_good",
     "is_with_staff",
@@ -105,6 +107,7 @@ __all__ = [
     "may_record_account",
     "may_resolve",
     "may_send",
+    "not_in_steps",
     "not_possible",
     "order_payouts",
     "pay_payout",

@@ -47,15 +47,15 @@ def _order_payout(
     (settling.count_as_gone if is_for_staff else settling.order_back)(payment, part.amount)
     payout = create(payment, reference, part.amount, approved_by=approved_by, at=at)
     if is_for_staff:
-        _give_to_staff(payout, at=at)
+        _give_to_staff(payout, settling.FOUND, at=at)
     else:
-        queue(payout)
+        queue(payout, at=at)
     return payout
 
 
-def _give_to_staff(payout: Payout, *, at: datetime) -> None:
+def _give_to_staff(payout: Payout, why: object, *, at: datetime) -> None:
     payout.handed_over_at = at
-    payout.trouble = str(settling.FOUND)
+    payout.trouble = str(why)
     payout.save()
 
 
@@ -110,11 +110,15 @@ def order_again(payout: Payout, *, at: datetime) -> None:
 # --- The worker's queue ------------------------------------------------------------------------
 
 
-def queue(payout: Payout) -> None:
+def queue(payout: Payout, *, at: datetime) -> None:
     """Give a locked or new payout to the worker, where its channel is connected; else it waits.
 
-    A job that had ended, or was given up, begins anew under the same key.
+    A job that had ended, or was given up, begins anew under the same key. An amount that the channel can't refund goes
+    to staff at once.
     """
+    if not settling.is_in_steps(payout):
+        _give_to_staff(payout, settling.not_in_steps(payout), at=at)
+        return
     payout.is_queued = connected(payout.channel) is not None
     Payout.objects.filter(pk=payout.pk).update(is_queued=payout.is_queued)
     if payout.is_queued:
@@ -129,14 +133,15 @@ def queue_waiting(*, at: datetime, limit: int = 500) -> int:
     )
     # Read first without a transaction: on SQLite every transaction takes the one write lock.
     return sum(
-        _queue_if_waiting(waiting, pk) for pk in list(waiting.order_by("id").values_list("pk", flat=True)[:limit])
+        _queue_if_waiting(waiting, pk, at=at)
+        for pk in list(waiting.order_by("id").values_list("pk", flat=True)[:limit])
     )
 
 
 @transaction.atomic
-def _queue_if_waiting(waiting: QuerySet[Payout], payout_id: int) -> bool:
+def _queue_if_waiting(waiting: QuerySet[Payout], payout_id: int, *, at: datetime) -> bool:
     """Under the lock: a person may just be recording it."""
     payout = waiting.select_for_update().filter(pk=payout_id).first()
     if payout:
-        queue(payout)
+        queue(payout, at=at)
     return payout is not None

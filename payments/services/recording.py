@@ -61,7 +61,12 @@ def can_have_come_back(payout: Payout) -> bool:
 
 
 def can_be_sent_again(payout: Payout) -> bool:
-    """A bank payout that was in a file never is: it is in one for ever, and the bank may still act on it."""
+    """A bank payout that was in a file never is: it is in one for ever, and the bank may still act on it.
+
+    Nor is an amount that its channel can't refund.
+    """
+    if not settling.is_in_steps(payout):
+        return False
     if payout.state == PayoutState.RETURNED:
         return is_to_make_good(payout)
     if payout.channel == Channel.BANK and BatchLine.objects.filter(payout=payout).exists():
@@ -85,7 +90,7 @@ def try_again(payout_id: int, *, by: User, at: datetime) -> Payout:
     if not can_be_sent_again(payout):
         raise PayoutMoved(payout.get_state_display())
     sent = _ordered_anew(payout, at=at)
-    ordering.queue(sent)
+    ordering.queue(sent, at=at)
     audit.record(payout, "sent_again", by=by, at=at, detail={**settling.facts(payout), "as": str(sent)})
     return sent
 

@@ -19,7 +19,7 @@ from core.money import format_money
 from payments import hooks
 from payments.channels import ChannelRefund, Outcome, Refused, Unanswered, connected
 from payments.days import books_day
-from payments.exceptions import ReferenceTaken, RefundFound
+from payments.exceptions import NotInSteps, ReferenceTaken, RefundFound
 from payments.models import Payout
 from payments.services import settling
 from payments.states import UNDER_WAY, PayoutState
@@ -41,8 +41,8 @@ def pay_payout(payload: dict[str, Any], *, at: datetime) -> Settled | None:
         return None
     try:
         refund = channel.look_up(payout) if was_sent else None
-        if refund is None and settling.is_found(payout.payment):
-            return partial(_leave_to_staff, payout.pk)
+        if refund is None and (why := _why_not_to_send(payout)):
+            return partial(hand_over, {"payout": payout.pk}, why)
         refund = refund or channel.pay_back(payout)
     except Unanswered as error:
         return partial(_settle_unanswered, payout.pk, error, at=at)
@@ -62,9 +62,14 @@ def _let_wait(payout_id: int) -> jobs.TryAgain | None:
     return jobs.TryAgain(Unanswered(_("The channel is not configured (any more).")))
 
 
-def _leave_to_staff(payout_id: int) -> None:
-    """The channel has given money of the payment back by itself: sending more is not for a machine to decide."""
-    hand_over({"payout": payout_id}, RefundFound(settling.FOUND))
+def _why_not_to_send(payout: Payout) -> Exception | None:
+    """Why a person must take the payout instead; None where it may be sent."""
+    if settling.is_found(payout.payment):
+        # The channel has given money of the payment back by itself: sending more is not for a machine to decide.
+        return RefundFound(settling.FOUND)
+    if not settling.is_in_steps(payout):
+        return NotInSteps(settling.not_in_steps(payout))
+    return None
 
 
 def _take_up(payout_id: int, *, at: datetime) -> tuple[Payout, bool]:

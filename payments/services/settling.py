@@ -10,8 +10,10 @@ from django.db.models import F, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
 from core.models import User
+from core.money import format_money
 from payments import hooks
 from payments.balances import house_account, lock_balance
+from payments.channels import step_of
 from payments.days import books_day
 from payments.exceptions import MoreThanPaid, RefundFound
 from payments.models import Difference, LedgerAccount, LedgerEntry, Payment, Payout
@@ -81,6 +83,21 @@ def others_under(external_reference: str, payout: Payout) -> QuerySet[Payout]:
     """The payouts of any channel, but for this one, that carry an outside reference."""
     known = Payout.objects.exclude(external_reference="").filter(external_reference=external_reference)
     return known.exclude(pk=payout.pk)
+
+
+def is_in_steps(payout: Payout) -> bool:
+    """Whether its channel can refund this amount. Shares stored before steps were heeded may be of others."""
+    return payout.amount % step_of(payout.channel, payout.currency) == 0
+
+
+def not_in_steps(payout: Payout) -> str:
+    """For staff: why the console never sends this payout, and what to do instead."""
+    step = format_money(step_of(payout.channel, payout.currency), payout.currency)
+    words = _(
+        "This channel only refunds multiples of %(step)s, so the console can't send %(money)s. Pay the customer "
+        "another way, such as by bank transfer, then record the payout as paid with the transfer's reference."
+    )
+    return str(words % {"step": step, "money": payout.money})
 
 
 # --- The steps of a locked payout --------------------------------------------------------------

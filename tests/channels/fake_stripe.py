@@ -20,6 +20,8 @@ API_KEY = "sk_test_51NothingThatOpensAnything"
 WEBHOOK_SECRET = "whsec_nothingThatSignsAnything"
 KEYS_KEPT = timedelta(hours=24)
 KNOWN = {"charge", "payment_intent", "amount", "reason", "metadata[payout]", "metadata[attempt]"}
+# https://docs.stripe.com/currencies#three-decimal
+THREE_DECIMALS = {"bhd", "jod", "kwd", "omr", "tnd"}
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,9 @@ class FakeStripe(FakeChannel):
         sale = self._sale(params.get("payment_intent") or params.get("charge") or "")
         if not params.get("amount", "").isdecimal() or int(params["amount"]) < 1:
             raise StripeError(400, "invalid_request_error", "Invalid positive integer", "parameter_invalid_integer")
+        if sale.currency in THREE_DECIMALS and int(params["amount"]) % 10:
+            message = f"Invalid amount: the least significant digit must be 0 in {sale.currency}"
+            raise StripeError(400, "invalid_request_error", message, "parameter_invalid_integer")
         return sale, int(params["amount"])
 
     def _make(self, sale: Sale, amount: int, metadata: dict[str, str], status: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.core.management import call_command
 
+from certificates.models import Certificate
 from core.models import Job
 from payments import channels
 from payments.channels import Outcome, Refused, Unanswered
@@ -20,6 +21,7 @@ from tests.channels.conftest import stripe_payout, work
 from tests.channels.fake_stripe import API_KEY, WEBHOOK_SECRET, StripeError
 from tests.channels.server import Answer, Fault
 from tests.factories import NOON
+from tests.importing.files import EXAMPLES, run
 
 pytestmark = pytest.mark.usefixtures("stripe_channel")
 
@@ -101,11 +103,34 @@ def test_worker_counts_in_the_units_of_stripe(customer, stripe_fake, currency, o
     assert stripe_fake.books() == [(theirs, "succeeded")]
 
 
-def test_worker_is_refused_an_amount_that_stripe_has_no_units_for(customer, stripe_fake):
-    payout = stripe_payout(customer, stripe_fake, amount=1250, currency="MGA")
+def test_three_certificates_of_one_payment_in_dinars_are_each_paid_back(db, stripe_fake, tmp_path, frozen):
+    reference = stripe_fake.sell(10_000, "KWD")
+    file = tmp_path / "orders.csv"
+    file.write_text((EXAMPLES / "import-kwd-card-three.csv").read_text().replace("pi_KWDorder22", reference))
+    assert run(file).code == 0
+    for certificate in Certificate.objects.order_by("position"):
+        factories.submit(certificate, at=certificate.purchased_at)
+        work(certificate.purchased_at)
+    assert stripe_fake.books() == [(3340, "succeeded"), (3330, "succeeded"), (3330, "succeeded")]
+    assert set(RefundRequest.objects.values_list("state", flat=True)) == {"refunded"}
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "step"), [("KWD", 3334, "KWD 0.010"), ("MGA", 1250, "MGA 1.00"), ("BHD", 1, "BHD 0.010")]
+)
+def test_an_amount_that_stripe_cannot_refund_goes_to_staff_and_never_to_stripe(
+    customer, stripe_fake, currency, amount, step
+):
+    payout = stripe_payout(customer, stripe_fake, amount=amount, currency=currency)
     work(NOON)
-    assert (again(payout).state, again(payout).failure) == ("failed", "Stripe counts whole MGA only.")
     assert stripe_fake.requests == []
+    handed_over = again(payout)
+    assert (handed_over.state, handed_over.first_sent_at) == ("ordered", None)
+    assert handed_over.handed_over_at
+    assert handed_over.trouble == (
+        f"This channel only refunds multiples of {step}, so the console can't send {payout.money}. Pay the customer "
+        "another way, such as by bank transfer, then record the payout as paid with the transfer's reference."
+    )
 
 
 @pytest.mark.parametrize("reference", ["card-17", "", "pi_", "pi_1/../x", "re_1", "PI_1", "pi_1\n", "pi_€"])

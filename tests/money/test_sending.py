@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db.models.functions import Now
 
 from core import jobs
@@ -194,6 +195,81 @@ def test_error_of_our_own_leaves_the_payout_as_it_is_and_is_tried_again(customer
     work()
     assert card.calls() == ["pay_back", "look_up", "pay_back"]
     assert again(payout).state == "paid"
+
+
+# --- Amounts that the channel can't refund ------------------------------------------------------
+
+
+def odd(account: User) -> Payout:
+    """The payout of a share of KWD 3.334, stored before the channel's step of KWD 0.010 was heeded."""
+    request = factories.submit(factories.certificate(account, payments={"card": 3_334}, currency="KWD"))
+    return Payout.objects.get(reference=request.reference)
+
+
+def test_odd_amount_goes_to_staff_when_it_is_ordered_and_never_to_the_channel(customer, card):
+    payout = odd(customer)
+    assert work() == 0
+    assert (payout.state, payout.handed_over_at, payout.is_queued) == ("ordered", NOON, False)
+    assert payout.trouble == (
+        "This channel only refunds multiples of KWD 0.010, so the console can't send KWD 3.334. Pay the customer "
+        "another way, such as by bank transfer, then record the payout as paid with the transfer's reference."
+    )
+    assert card.asked == []
+    call_command("check_ledger")
+
+
+def test_odd_amount_that_was_queued_before_goes_to_staff_instead_of_the_channel(customer, card):
+    payout = odd(customer)
+    Payout.objects.filter(pk=payout.pk).update(is_queued=True, handed_over_at=None, trouble="")
+    jobs.enqueue_again("pay_payout", key=str(payout.key), payload={"payout": payout.pk})
+    work()
+    assert card.asked == []
+    assert again(payout).handed_over_at is not None
+    assert again(payout).trouble == payout.trouble
+    call_command("check_ledger")
+
+
+def test_odd_amount_that_was_sent_before_is_looked_up_and_then_goes_to_staff(customer, card):
+    payout = odd(customer)
+    Payout.objects.filter(pk=payout.pk).update(state="sent", first_sent_at=NOON, is_queued=True, handed_over_at=None)
+    jobs.enqueue_again("pay_payout", key=str(payout.key), payload={"payout": payout.pk})
+    work(at=LATER)
+    assert card.calls() == ["look_up"]
+    assert again(payout).handed_over_at is not None
+
+
+def test_odd_amount_that_waited_for_its_channel_goes_to_staff(customer, monkeypatch):
+    payout = odd(customer)
+    Payout.objects.filter(pk=payout.pk).update(handed_over_at=None, trouble="")
+    card = scripted.connect(monkeypatch)
+    queue_waiting(at=LATER)
+    work()
+    assert (again(payout).handed_over_at, again(payout).trouble) == (LATER, payout.trouble)
+    assert card.asked == []
+
+
+def test_odd_amount_is_not_tried_again_and_is_recorded_as_paid_another_way(customer, card, sender):
+    payout = odd(customer)
+    with pytest.raises(PayoutMoved):
+        try_again(payout.pk, by=sender, at=NOON)
+    record_failed(payout.pk, "refused", by=sender, at=NOON)
+    with pytest.raises(PayoutMoved):
+        try_again(payout.pk, by=sender, at=NOON)
+    record_paid(payout.pk, "transfer-17", by=sender, at=NOON)
+    assert request_of(payout).state == "refunded"
+    assert card.asked == []
+    call_command("check_ledger")
+
+
+def test_odd_amount_that_came_back_is_recorded_as_paid_once_more_and_not_sent(customer, card, sender):
+    payout = odd(customer)
+    record_paid(payout.pk, "transfer-17", by=sender, at=NOON)
+    record_returned(payout.pk, "account closed", by=sender, at=NOON)
+    with pytest.raises(PayoutMoved):
+        try_again(payout.pk, by=sender, at=NOON)
+    record_paid(payout.pk, "transfer-18", by=sender, at=NOON)
+    assert request_of(payout).state == "refunded"
+    assert card.asked == []
 
 
 # --- Back-off, limit, person -------------------------------------------------------------------

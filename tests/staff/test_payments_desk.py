@@ -276,6 +276,21 @@ def test_page_of_a_payout_that_nobody_knows_of_warns_to_look_there_first(
         assert "Before you record anything" in as_cashier.get(address(payout, act)).content.decode()
 
 
+def test_payout_of_an_amount_that_its_channel_cannot_refund_says_what_to_do_instead(
+    as_cashier: Client, card: ScriptedChannel, customer: User, approver: User
+) -> None:
+    payout = ordered(customer, approver, payments={"card": 3_334}, currency="KWD")
+    told = "This channel only refunds multiples of KWD 0.010, so the console can&#x27;t send KWD 3.334."
+    assert told in page(as_cashier, payout)
+    assert "look into the channel" not in page(as_cashier, payout)
+    assert offered(as_cashier, payout) == {"record-paid", "record-failed"}
+    refused = said(as_cashier.get(address(payout, "try-again"), follow=True))
+    assert refused.startswith("Nothing was sent. This channel only refunds multiples of KWD 0.010")
+    record_failed(payout.pk, "refused", by=factories.cashier("failing"), at=NOON)
+    assert told in page(as_cashier, payout)
+    assert offered(as_cashier, payout) == {"record-paid", "not-possible"}
+
+
 def test_payout_that_the_worker_still_asks_about_offers_nothing(
     as_cashier: Client, card: ScriptedChannel, customer: User, approver: User
 ) -> None:
