@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, parse_qsl
 import pytest
 from django.core.management import call_command
 
+from core import bounded
 from core.models import Job
-from payments.channels import Forged, Notification, Outcome, Refused, Unanswered, alipay
+from payments.channels import Forged, Notification, Outcome, Refused, Unanswered, alipay, alipay_gateway
 from payments.channels.alipay_answers import REFUSALS
 from payments.models import Payment, Payout
 from payments.services import receive_notification, try_again
@@ -227,14 +228,33 @@ def test_refund_without_word_of_moved_money_counts_for_nothing(customer, alipay_
             alipay_channel.pay_back(payout)
 
 
-def test_worker_asks_twice_within_the_time_of_one_call(customer, alipay_fake, alipay_connect):
-    """A job's lease has room for two: the look-up, and this."""
-    channel = alipay_connect(timeout=0.4)
+class Clock:
+    """Stands in for `time`: it moves only when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_worker_asks_twice_within_the_time_of_one_call(customer, alipay_fake, alipay_connect, monkeypatch):
+    """A job's lease has room for two calls: the look-up, and this one with both its questions."""
+    clock, answer = Clock(), alipay_fake.answer
+
+    def slowly(*asked):
+        clock.seconds += 6
+        return answer(*asked)
+
+    for module in (alipay_gateway, bounded):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(alipay_fake, "answer", slowly)
+    channel = alipay_connect(timeout=10)
     payout = alipay_payout(customer, alipay_fake)
     alipay_fake.refund(payout.payment.reference, payout.amount, str(payout.key))
-    alipay_fake.latency = 0.25
-    with pytest.raises(Unanswered):
+    with pytest.raises(Unanswered, match="too long"):
         channel.pay_back(payout)
+    assert len(alipay_fake.requests) == 2
     assert channel.look_up(payout).outcome == Outcome.PAID
 
 

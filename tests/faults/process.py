@@ -65,13 +65,12 @@ def listen_for(worker: subprocess.Popen[str], words: str) -> list[str]:
     raise AssertionError(f"the worker ended without saying {words!r}: {said}")
 
 
-def wait_until(holds: Callable[[], bool], *, patience: float = PATIENCE, every: float = 0.01) -> float:
-    """Seconds until it holds; fails when it never does. Only real processes need real time."""
+def wait_until(holds: Callable[[], bool], *, patience: float = PATIENCE, every: float = 0.01) -> None:
+    """Wait until it holds; fails when it never does. Only real processes need real time."""
     began = time.monotonic()
     while not holds():
         assert time.monotonic() - began < patience, "waited in vain"
         time.sleep(every)
-    return time.monotonic() - began
 
 
 def lines(file: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The worker as a real process: how quick it is, how it stops, and what of the database it survives."""
+"""The worker as a real process: what it does, how it stops, and what of the database it survives."""
 
 import signal
 import subprocess
@@ -31,23 +31,22 @@ def is_refunded(request: RefundRequest) -> bool:
     return RefundRequest.objects.get(pk=request.pk).state == "refunded"
 
 
-def test_immediate_refund_to_the_account_balance_takes_less_than_two_seconds(running, customer):
-    took = []
+def test_idle_worker_pays_each_immediate_refund_as_it_comes(running, customer):
+    """How soon is `worker.IDLE`: see `test_busy_lane_does_not_wait_and_an_idle_one_waits_briefly`."""
     for _ in range(5):
-        certificate = factories.certificate(customer)
-        request = factories.submit(certificate)
-        took.append(process.wait_until(lambda request=request: is_refunded(request)))
-    assert max(took) < 2, took
+        request = factories.submit(factories.certificate(customer))
+        process.wait_until(lambda request=request: is_refunded(request))
 
 
 def test_mail_server_that_does_not_answer_keeps_no_money_waiting(customer, monkeypatch):
+    """It's silent for an hour, so a refund that had to wait for a mail would never come."""
     monkeypatch.setenv("FAULT", "the mail server does not answer")
     worker = process.start()
     try:
         process.listen_for(worker, "The worker has started")
         for _ in range(2):
             request = factories.submit(factories.certificate(customer))
-            assert process.wait_until(lambda request=request: is_refunded(request)) < 2
+            process.wait_until(lambda request=request: is_refunded(request))
     finally:
         worker.kill()
         worker.communicate()

