@@ -23,7 +23,9 @@ _SEPARATORS = re.compile(r"[\s,;、，；]+")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]+(?<!-)", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 
-_suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
+# ICANN's suffixes alone. Those in the private part of the list, such as github.io, belong to a company that may have a
+# certificate for them; proof of control keeps everybody else out.
+_suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=False)
 
 
 class UnfitName(ValueError):
@@ -158,12 +160,12 @@ def _check_labels(name: str, typed: str) -> None:
 
 
 def _check_suffix(name: str, typed: str, *, is_wildcard: bool) -> None:
-    """Nobody owns a public suffix as a whole, and names without one are known to no resolver of the public."""
+    """Nobody owns a public suffix as a whole, and a name without one doesn't exist on the public Internet."""
     if is_own(name):
         return
     if name == settings.VERIFICATION_OWN_SUFFIX or _is_suffix(name):
-        whole = _("“%(name)s” would stand for everybody's names under a public ending.")
-        raise _unfit(typed, whole if is_wildcard else _("“%(name)s” is a public ending, under which others own names."))
+        whole = _("“%(name)s” would cover a whole public suffix, such as all of .com.")
+        raise _unfit(typed, whole if is_wildcard else _("“%(name)s” is a public suffix, such as .com; nobody owns it."))
     if not _suffixes(name).suffix:
         raise _unfit(typed, _("“%(name)s” is no name of the public Internet, so no authority issues for it."))
 

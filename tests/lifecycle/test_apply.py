@@ -109,6 +109,19 @@ def test_customer_applies_for_several_names(
 # --- The form ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("domains", "domain_type"),
+    [("github.io", DomainType.SINGLE), ("*.github.io\ngithub.io", DomainType.WILDCARD)],
+)
+def test_owner_of_a_private_suffix_applies_for_it(
+    as_customer: Client, customer: User, domains: str, domain_type: str
+) -> None:
+    """Control of the name is proven like any other's."""
+    certificate = bought(customer, domain_type=domain_type)
+    assert apply(as_customer, certificate, domains=domains).status_code == 302
+    assert state_of(certificate) == CertificateState.PENDING_VERIFICATION
+
+
 def test_form_asks_for_a_company_only_for_ov_and_ev(as_customer: Client, customer: User) -> None:
     for level, asks in ((Level.DV, False), (Level.OV, True), (Level.EV, True)):
         page = as_customer.get(address(bought(customer, level)))
