@@ -1,17 +1,18 @@
 """Keys and certificate signing requests: those made here, and those that customers paste."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from certificates import foreign, pem
 from certificates.names import UnfitName, ascii_form, shown
 from certificates.states import KeyType
 from core.encryption import encrypt
@@ -28,14 +29,28 @@ LEAKED = gettext_lazy(
     "replaced: make a new one, and paste only a CSR made with it."
 )
 
+# Found in the algorithm that a key is for, which comes before the key itself (RFC 5280, 4.1.2.7).
+_BEFORE_THE_KEY = 40
+_NOT_CARRIED = {
+    bytes.fromhex("06092a864886f70d01010a"): gettext_lazy(
+        "The CSR's key is for RSASSA-PSS alone, and certificates are issued for plain RSA keys, so that servers would "
+        "refuse the two together. Make an RSA key without PSS (openssl genrsa) and a new CSR."
+    ),
+    # An EC key whose algorithm goes on with a sequence, where the name of a curve should be (RFC 5480, 2.1.1).
+    bytes.fromhex("06072a8648ce3d020130"): gettext_lazy(
+        "The CSR's EC key spells out the parameters of its curve, which no certificate may. Make a new key on a named "
+        "curve (openssl: -pkeyopt ec_param_enc:named_curve) and a new CSR."
+    ),
+}
+_OTHERWISE_ENCODED = gettext_lazy(
+    "The CSR's key is encoded in an unusual way, such as a compressed EC point, so that the certificate would hold it "
+    "differently. Make a new key and a new CSR with the usual encoding."
+)
+
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
-_REQUEST_LABELS = {"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"}
-# The armours of OpenSSL, OpenSSH, PGP, PuTTY and SSH2, whole or torn, and a key spelt out by OpenSSL.
-_PRIVATE = re.compile(r"(?:BEGIN|END)[A-Z0-9 ]{0,40}PRIVATE[ _-]?KEY|PRIVATE-LINES:|PRIVATEEXPONENT:", re.I)
 
 
 class UnusableCsr(ValueError):
@@ -54,11 +69,6 @@ class SigningRequest:
     fingerprint: str
     # The private key as `core.encryption` keeps it; empty where it stayed with the customer.
     key: str = ""
-
-
-def holds_private_key(text: str) -> bool:
-    """Whether a text seems to hold a private key, in any of the armours these come in."""
-    return _PRIVATE.search(text) is not None
 
 
 def make_request(key_type: str, names: Sequence[str]) -> SigningRequest:
@@ -80,16 +90,45 @@ def read_request(text: str, names: Collection[str], *, is_exact: bool = False) -
     Raises UnusableCsr with the reason, HoldsKey where a private key was pasted.
     """
     csr = _load(text)
+    _check_key(public_key_of(csr))
     try:
-        _check_key(csr.public_key())
         _check_signature(csr)
+        if is_exact:  # the authority reads all of the request itself, its subject too
+            csr.subject  # noqa: B018 - raises for one that can't be read
         held = _names_in(csr)
     except UnusableCsr:
         raise
     except Exception as error:  # cryptography raises many kinds for malformed parts; none of them is a fault of ours
-        raise UnusableCsr(_("The CSR is damaged or of an unknown kind. Make a new one and paste it whole.")) from error
+        raise UnusableCsr(
+            _("A part of the CSR, such as its subject or an extension, can't be read. Make a new CSR.")
+        ) from error
     _check_names(held, names, is_exact=is_exact)
     return SigningRequest(_pem(csr), _fingerprint(csr))
+
+
+def key_fingerprint_of(text: str) -> str:
+    """The SHA-256 of the public key in a stored request, hex."""
+    return _fingerprint(x509.load_pem_x509_csr(text.encode()))
+
+
+def public_key_of(csr: x509.CertificateSigningRequest) -> CertificatePublicKeyTypes:
+    """The request's key, which a certificate will hold octet for octet as the request does. Raises UnusableCsr.
+
+    A key that would be written differently is another key to the servers that read it: nginx refuses the pair of a
+    certificate that says rsaEncryption and a key that says RSASSA-PSS.
+    """
+    asked = foreign.key_octets(csr)
+    for mark, sentence in _NOT_CARRIED.items():
+        if mark in asked[:_BEFORE_THE_KEY]:
+            raise UnusableCsr(str(sentence))
+    try:
+        key = csr.public_key()
+        carried = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except Exception as error:  # as in `read_request`
+        raise UnusableCsr(_("The CSR's key is damaged, or of a kind that isn't supported.")) from error
+    if carried != asked:
+        raise UnusableCsr(str(_OTHERWISE_ENCODED))
+    return key
 
 
 # --- Made here ---------------------------------------------------------------------------------
@@ -107,13 +146,13 @@ def _subject(name: str) -> x509.Name:
 
 
 def _pem(csr: x509.CertificateSigningRequest) -> str:
-    """Written anew: whatever else stood in a pasted text is no part of the request."""
+    """Encoded again: whatever else was in a pasted text is no part of the request."""
     return csr.public_bytes(Encoding.PEM).decode()
 
 
 def _fingerprint(csr: x509.CertificateSigningRequest) -> str:
     digest = hashes.Hash(hashes.SHA256())
-    digest.update(csr.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    digest.update(foreign.key_octets(csr))
     return digest.finalize().hex()
 
 
@@ -121,31 +160,30 @@ def _fingerprint(csr: x509.CertificateSigningRequest) -> str:
 
 
 def _load(text: str) -> x509.CertificateSigningRequest:
-    if holds_private_key(text):
+    if pem.holds_private_key(text):
         raise HoldsKey(LEAKED)
     if len(text) > LONGEST_TEXT:
         raise UnusableCsr(_("This is too long for a CSR."))
-    return _parse(_only_block(text))
-
-
-def _only_block(text: str) -> str:
-    labels = _BEGIN.findall(text)
-    if not labels:
-        raise UnusableCsr(_("This is no CSR in PEM: it begins with -----BEGIN CERTIFICATE REQUEST-----."))
-    if labels[0] == "CERTIFICATE":
-        raise UnusableCsr(_("This is a certificate. Paste the CSR, which begins with BEGIN CERTIFICATE REQUEST."))
-    if labels[0] not in _REQUEST_LABELS:
-        raise UnusableCsr(_("This is something other than a CSR, which begins with BEGIN CERTIFICATE REQUEST."))
-    if len(labels) > 1:
-        raise UnusableCsr(_("Paste one CSR alone."))
-    return text[text.index("-----BEGIN") :]
-
-
-def _parse(pem: str) -> x509.CertificateSigningRequest:
     try:
-        return x509.load_pem_x509_csr(pem.encode())
+        octets = _only_block(pem.blocks_of(text)).der()
+    except pem.BadPem as bad:
+        raise UnusableCsr(bad.sentence) from None
+    try:
+        return x509.load_der_x509_csr(octets)
     except Exception as error:  # as in `read_request`
-        raise UnusableCsr(_("The CSR cannot be read. Paste it whole, from its BEGIN to its END line.")) from error
+        raise UnusableCsr(_("What is in it isn't a CSR, or is damaged. Copy it again, or make a new one.")) from error
+
+
+def _only_block(blocks: Sequence[pem.Block]) -> pem.Block:
+    if not blocks:
+        raise UnusableCsr(_("This isn't a PEM-encoded CSR, which begins with -----BEGIN CERTIFICATE REQUEST-----."))
+    if blocks[0].kind == pem.Kind.CERTIFICATE:
+        raise UnusableCsr(_("This is a certificate. Paste the CSR, which begins with BEGIN CERTIFICATE REQUEST."))
+    if blocks[0].kind != pem.Kind.REQUEST:
+        raise UnusableCsr(_("This is something other than a CSR, which begins with BEGIN CERTIFICATE REQUEST."))
+    if len(blocks) > 1:
+        raise UnusableCsr(_("Paste one CSR alone."))
+    return blocks[0]
 
 
 def _check_key(key: object) -> None:
@@ -174,7 +212,7 @@ def _check_signature(csr: x509.CertificateSigningRequest) -> None:
 
 def _names_in(csr: x509.CertificateSigningRequest) -> list[str]:
     """The common names and the alternative names, as they are written. Raises UnusableCsr for other than DNS names."""
-    common_names = [str(each.value) for each in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    common_names = foreign.common_names(csr)
     try:
         alternatives = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from certificates.admin.marks import application_facts, certificate_chip, challenges_of
 from certificates.exceptions import NotAllowed, NothingAwaited, NotProven, WrongState
-from certificates.models import Certificate
+from certificates.models import Application, Certificate
+from certificates.pem import holds_private_key
 from certificates.services import may_record_answer, record_closed, record_issued, record_revoked
 from certificates.services.answers import awaits_record, awaits_revocation
 from certificates.services.validating import (
@@ -89,14 +90,21 @@ class IssuedForm(ActForm):
         text = self.cleaned_data["pem"]
         try:
             return read_certificate(text)
-        except HoldsPrivateKey as error:
+        except HoldsPrivateKey:
             raise ValidationError(
                 _("This holds a private key. Paste the certificate alone; tell its owner to replace the key.")
-            ) from error
+            ) from None
         except UnreadableCertificate as error:
-            raise ValidationError(
-                _("This is no X.509 certificate in PEM. Copy it again, with its BEGIN and END lines.")
-            ) from error
+            raise ValidationError(error.sentence) from None
+
+    def clean(self) -> dict[str, Any]:
+        """A private key is not shown again, whatever else is wrong with the field."""
+        field = self.add_prefix("pem")
+        if holds_private_key(self.data.get(field, "")):
+            # Widgets take what they show from here.
+            self.data = self.data.copy()
+            self.data[field] = ""
+        return self.cleaned_data
 
 
 class RecordIssued(Answer):
@@ -222,7 +230,15 @@ def fault_of(handover: Handover, certificate: Certificate, at: datetime) -> str:
         return gettext("It is not for %(names)s, which was applied for.") % {"names": ", ".join(missing)}
     if foreign := sorted(name for name in named - ordered if not _comes_along(name, ordered)):
         return gettext("It is also for %(names)s, which nobody applied for.") % {"names": ", ".join(foreign)}
+    if not _holds_the_key(handover, certificate):
+        return gettext("It is for another key than the one that was applied with.")
     return ""
+
+
+def _holds_the_key(handover: Handover, certificate: Certificate) -> bool:
+    """Whether it is for the application's key, where that is known: what came by import has none."""
+    applied = Application.objects.filter(pk=certificate.pk).exclude(key_fingerprint="").first()
+    return applied is None or applied.key_fingerprint == handover.key_fingerprint
 
 
 def _comes_along(name: str, ordered: set[str]) -> bool:

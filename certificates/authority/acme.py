@@ -5,10 +5,11 @@ from datetime import datetime
 from acme import challenges, messages
 from acme.crypto_util import get_identifiers_from_x509
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from certificates import foreign
 from certificates.authority import acme_owners
 from certificates.authority.acme_client import GONE, Rejected, Talk, talk
 from certificates.authority.acme_status import published_revocation
@@ -46,6 +47,9 @@ LOST = gettext_lazy("The certificate authority no longer knows this order. Pleas
 ENDED = gettext_lazy("The certificate authority has ended the check of the domains. Please hand in again.")
 OTHER_NAMES = gettext_lazy(
     "The certificate signing request (CSR) must name exactly the domains of the application: %(names)s."
+)
+UNREADABLE = gettext_lazy(
+    "A part of the certificate signing request (CSR), such as its subject, can't be read. Please hand in a new one."
 )
 OTHER_KEY = gettext_lazy(
     "The certificate authority has used this order for another certificate of the same names. Please hand in again."
@@ -120,7 +124,10 @@ def _cause_of(no: Exception) -> str:
 def _unfit(order: Enrolled) -> str:
     """Why the order cannot be handed in: ACME issues for the names of the CSR, all of them and no others."""
     csr = x509.load_pem_x509_csr(order.csr.encode())
-    names, addresses = get_identifiers_from_x509(csr.subject, csr.extensions)
+    try:
+        names, addresses = get_identifiers_from_x509(csr.subject, csr.extensions)
+    except Exception:  # cryptography raises many kinds for parts that it can't read
+        return str(UNREADABLE)
     if not addresses and {name.lower() for name in names} == set(order.names):
         return ""
     return OTHER_NAMES % {"names": ", ".join(order.names)}
@@ -203,14 +210,10 @@ def _issued(line: Talk, order: Enrolled, address: str) -> Issued | Refused:
     if not chain:
         raise AuthorityUnavailable("The certificate's address gives none.")
     csr = x509.load_pem_x509_csr(order.csr.encode())
-    if _key_of(chain[0]) != _key_of(csr):
+    if foreign.key_octets(chain[0]) != foreign.key_octets(csr):
         return Refused(str(OTHER_KEY))
-    without_root = [each for each in chain if each.issuer != each.subject]
+    without_root = [chain[0], *(each for each in chain[1:] if not foreign.is_self_issued(each))]
     return Issued("".join(each.public_bytes(Encoding.PEM).decode() for each in without_root))
-
-
-def _key_of(holder: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
-    return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _cause_of_end(line: Talk, order: Enrolled, ended: messages.Order) -> str:

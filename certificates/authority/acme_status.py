@@ -16,6 +16,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from certificates.authority.base import AuthorityUnavailable
 from certificates.authority.calls import BoundedSession
+from certificates.chains import is_issued_by
+from certificates.foreign import extension_of, key_of, list_issuer_of, subject_of
 
 # Seconds for one question, and bytes of its answer.
 PATIENCE = 8.0
@@ -54,19 +56,12 @@ def published_revocation(pem: str, *, at: datetime) -> datetime | None:
 
 def _places(certificate: x509.Certificate) -> Iterator[tuple[Ask, str]]:
     """Where to ask, and how: the responders first, since they answer about the one certificate."""
-    access = _extension(certificate, x509.AuthorityInformationAccess) or ()
+    access = extension_of(certificate, x509.AuthorityInformationAccess) or ()
     locations = [each.access_location for each in access if each.access_method == AuthorityInformationAccessOID.OCSP]
     yield from ((_ask_responder, address) for address in _addresses(locations))
-    points = _extension(certificate, x509.CRLDistributionPoints) or ()
+    points = extension_of(certificate, x509.CRLDistributionPoints) or ()
     locations = [name for point in points for name in point.full_name or ()]
     yield from ((_look_in_list, address) for address in _addresses(locations))
-
-
-def _extension(holder: x509.Certificate | x509.CertificateRevocationList, kind: type) -> Any:
-    try:
-        return holder.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
 
 
 def _addresses(names: list[x509.GeneralName]) -> list[str]:
@@ -124,17 +119,15 @@ def _signers(answer: ocsp.OCSPResponse, issuer: x509.Certificate, at: datetime) 
 
 
 def _is_charged(responder: x509.Certificate, issuer: x509.Certificate, at: datetime) -> bool:
-    try:
-        responder.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    if not is_issued_by(responder, issuer):
         return False
-    uses = _extension(responder, x509.ExtendedKeyUsage) or ()
+    uses = extension_of(responder, x509.ExtendedKeyUsage) or ()
     is_valid = responder.not_valid_before_utc <= at + SKEW and at - SKEW <= responder.not_valid_after_utc
     return is_valid and ExtendedKeyUsageOID.OCSP_SIGNING in uses
 
 
 def _is_signed_by(answer: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
-    key, digest = signer.public_key(), answer.signature_hash_algorithm
+    key, digest = key_of(signer), answer.signature_hash_algorithm
     try:
         if isinstance(key, rsa.RSAPublicKey) and digest:
             key.verify(answer.signature, answer.tbs_response_bytes, padding.PKCS1v15(), digest)
@@ -177,10 +170,10 @@ _crls: dict[str, tuple[float, x509.CertificateRevocationList | None]] = {}
 
 def _require_right_list(published: x509.CertificateRevocationList, address: str, issuer: x509.Certificate) -> None:
     """Signed by the issuer, complete, and the one of this address: an issuer may spread its list over several."""
-    if published.issuer != issuer.subject or not published.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
+    if list_issuer_of(published) != subject_of(issuer) or not published.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
         raise NoAnswer("is not signed by the issuer")
-    if _extension(published, x509.DeltaCRLIndicator):
+    if extension_of(published, x509.DeltaCRLIndicator):
         raise NoAnswer("holds changes only")
-    scope = _extension(published, x509.IssuingDistributionPoint)
+    scope = extension_of(published, x509.IssuingDistributionPoint)
     if scope and scope.full_name and address not in _addresses(scope.full_name):
         raise NoAnswer("is the list of another address")

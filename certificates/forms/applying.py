@@ -13,9 +13,10 @@ from django.forms.boundfield import BoundField
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from certificates.csr import LEAKED, SigningRequest, UnusableCsr, holds_private_key, read_request
+from certificates.csr import LEAKED, SigningRequest, UnusableCsr, read_request
 from certificates.models import Certificate
 from certificates.names import UnfitNames, names_of
+from certificates.pem import holds_private_key
 from certificates.services.applications import Submission, draft_of
 from certificates.states import AuthorityName, DomainType, KeyType, Verification
 from core.forms import PanelForm, has_invisible

@@ -1,6 +1,5 @@
 """The form of Upload Certificate: what is pasted or given as files, and what is wrong with it."""
 
-import re
 from typing import Any
 
 from cryptography import x509
@@ -10,9 +9,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
 from certificates.chains import BrokenChain, check_chain, load_chain
-from certificates.csr import holds_private_key
+from certificates.pem import holds_private_key, text_of
 from certificates.private_keys import LONGEST_KEY, UnusableKey, check_key
-from certificates.x509 import Handover, NeverValid, UnreadableCertificate, Unstorable, read_certificate
+from certificates.x509 import Handover, HoldsPrivateKey, UnreadableCertificate, read_certificate
 from core.forms import PanelForm, has_invisible
 
 LONGEST_NAME = 100
@@ -22,7 +21,6 @@ MOST_BYTES = 256 * 1024
 MOST_NAMES = 250
 
 _HIDDEN = gettext_lazy("The name holds characters that cannot be seen. Type it anew.")
-_LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 _AREA = {"class": "mono", "spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"}
 
 
@@ -136,11 +134,11 @@ class UploadForm(PanelForm):
 
     @sensitive_variables()
     def _text_of(self, content: bytes, field: str) -> str:
-        """PEM is ASCII; what stands around it may be anything."""
+        """PEM in whatever a file is encoded in; what is around it may be anything."""
         if content[:1] == b"\x30" and content[1:2] >= b"\x80":  # as DER begins, and no text
             self.add_error(field, _BINARY[field])
             return ""
-        return content.decode("ascii", "replace")
+        return text_of(content)
 
     # --- What is wrong with it -----------------------------------------------------------------
 
@@ -153,7 +151,7 @@ class UploadForm(PanelForm):
             self.handover, self.came_by = read_certificate(text), field
             chain = load_chain(self.handover.pem)
         except UnreadableCertificate as error:
-            self.add_error(field, _why_unreadable(text, error))
+            self.add_error(field, _why_unreadable(error))
             return None
         self._check_chain(chain, field)
         return chain[0]
@@ -192,27 +190,12 @@ _BINARY = {
         "This file is binary (DER or PKCS#12), not PEM. Convert it: openssl pkey -inform der -in it.key -out it.pem"
     ),
 }
-_REQUEST = gettext_lazy("This is a certificate signing request. Give the certificate that was made from it.")
-_OTHER_THINGS = {
-    "CERTIFICATE REQUEST": _REQUEST,
-    "NEW CERTIFICATE REQUEST": _REQUEST,
-    "PKCS7": gettext_lazy("This is PKCS#7. Convert it: openssl pkcs7 -print_certs -in it.p7b -out it.pem"),
-    "PUBLIC KEY": gettext_lazy("This is a public key. Give the certificate that holds it."),
-}
-_WHY = {
-    NeverValid: gettext_lazy("This certificate ends before it begins, so it is never valid."),
-    Unstorable: gettext_lazy("This certificate holds a serial number or a domain name that is none by any standard."),
-}
 
 
-def _why_unreadable(text: str, error: UnreadableCertificate) -> Any:
-    if holds_private_key(text):
+def _why_unreadable(error: UnreadableCertificate) -> str:
+    if isinstance(error, HoldsPrivateKey):
         return _(
             "There is a private key among the certificates; it was not kept. Give the certificates alone here, and the "
             "key below."
         )
-    labels = _LABEL.findall(text)
-    if not labels:
-        return _("This is no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----.")
-    damaged = _("A certificate in it is damaged or incomplete. Copy it again, with its BEGIN and END lines.")
-    return _WHY.get(type(error)) or _OTHER_THINGS.get(labels[0]) or damaged
+    return error.sentence

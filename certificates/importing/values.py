@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from babel.numbers import list_currencies
 from django.core.exceptions import ValidationError
@@ -14,6 +14,7 @@ from django.core.validators import validate_email
 
 from certificates.importing.domains import domain_names
 from certificates.importing.problems import Unfit
+from certificates.pem import is_armored, text_of
 from certificates.states import DomainType, Level
 from core.clock import as_utc
 from core.money import parse_amount, plain_amount
@@ -27,6 +28,8 @@ LONGEST_PERIOD = 3660  # days
 MOST_PAYMENTS = 100
 LARGEST_PEM = 100_000  # bytes
 
+_Pem = TypeVar("_Pem", str, bytes)
+
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
@@ -37,7 +40,6 @@ _CURRENCIES = frozenset(list_currencies())
 _LEVELS = tuple(Level.values)
 _CHANNELS = tuple(Channel.values)
 _DOMAIN_TYPES = {word: kind.value for kind in DomainType for word in (kind.value, str(kind.label).lower())}
-_PEM_BEGINS = "-----BEGIN "
 
 
 def line_of_text(value: Any, longest: int = 200) -> str:
@@ -234,11 +236,11 @@ def policy(value: Any, known: Iterable[str]) -> str:
 
 
 def pem_text(value: Any, folder: Path) -> str:
-    """The PEM text that a row carries or that stands in a file under `folder`."""
+    """The PEM text that a row carries or that is in a file under `folder`."""
     if not isinstance(value, str):
         raise Unfit("is not a text")
-    if value.startswith(_PEM_BEGINS):
-        return _not_too_large(value)
+    if is_armored(_not_too_large(value)):
+        return value
     if not value.isprintable():
         raise Unfit(_unprintable(value))
     return _read_pem(folder / value, folder)
@@ -255,10 +257,10 @@ def _read_pem(path: Path, folder: Path) -> str:
             content = file.read(LARGEST_PEM + 1)
     except (OSError, RuntimeError) as error:
         raise Unfit(f"cannot be read ({getattr(error, 'strerror', None) or 'a path that leads nowhere'})") from None
-    return _not_too_large(content.decode("ascii", "replace"))
+    return text_of(_not_too_large(content))
 
 
-def _not_too_large(pem: str) -> str:
+def _not_too_large(pem: _Pem) -> _Pem:
     if len(pem) > LARGEST_PEM:
         raise Unfit(f"is larger than {LARGEST_PEM:,} bytes")
     return pem

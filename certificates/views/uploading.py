@@ -16,8 +16,9 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from certificates.chains import is_authority, load_chain
+from certificates.chains import load_chain, unchecked_links
 from certificates.exceptions import AlreadyUploaded
+from certificates.foreign import is_authority
 from certificates.forms.uploading import MOST_BYTES, UploadForm
 from certificates.models import Certificate
 from certificates.services.uploading import store_upload
@@ -92,9 +93,23 @@ def _show_receipt(request: SignedInRequest) -> HttpResponse:
         **subject(certificate, at),
         "names": names,
         "above": len(chain) - 1,
-        "warnings": _warnings(certificate, names, is_authority=is_authority(chain[0]), at=at),
+        "warnings": [
+            *_warnings(certificate, names, is_authority=is_authority(chain[0]), at=at),
+            *map(_unchecked, unchecked_links(chain)),
+        ],
     }
     return announced(request, show_panel(request, "certificates/upload_done.html", _("Upload Certificate"), context))
+
+
+def _unchecked(position: int) -> str:
+    told = {"position": position, "next": position + 1}
+    return (
+        _(
+            "Whether certificate %(position)s is signed by certificate %(next)s can't be checked here. The chain is "
+            "kept as you uploaded it."
+        )
+        % told
+    )
 
 
 def _warnings(certificate: Certificate, names: list[str], *, is_authority: bool, at: datetime) -> list[str]:

@@ -73,11 +73,15 @@ def test_a_certificate_without_a_meaningful_end_is_read():
     ("text", "reason"),
     [
         ("", "is not an X.509 certificate in PEM"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is not an X.509 certificate in PEM"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is damaged"),
+        ("-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----", "is incomplete: a part of it is missing"),
+        ("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----", "is not an X.509 certificate"),
+        ("-----BEGIN CERTIFICATE-----\nMIIC", "has no END line: it is cut off"),
+        ("-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----", "is a public key, not a certificate"),
         ("caf\xe9", "is not an X.509 certificate in PEM"),
         ("\ud800", "is not an X.509 certificate in PEM"),
         ("-----BEGIN EC PRIVATE KEY-----", "holds a private key, which belongs to nobody but its owner"),
-        (stored("shop.example.com.pem") + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is not an"),
+        (stored("shop.example.com.pem") + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is damaged .block 2."),
     ],
 )
 def test_what_is_no_certificate_is_refused(text: str, reason: str):

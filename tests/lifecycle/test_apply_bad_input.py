@@ -127,9 +127,9 @@ def test_bad_field_is_told_beside_it(as_customer: Client, customer: User, field:
 CSRS = [
     ("", "Paste your CSR"),
     ("  \n", "Paste your CSR"),
-    ("hello", "no CSR in PEM"),
+    ("hello", "isn't a PEM-encoded CSR"),
     ("\0", "no CSR"),
-    (GOOD_CSR[:-70], "cannot be read"),
+    (GOOD_CSR[:-70], "END line is missing"),
     (GOOD_CSR * 2, "one CSR alone"),
     (GOOD_CSR + "x" * 70_000, "too long"),
     (GOOD_CSR.replace("REQUEST", "REQUESTS"), "something other than a CSR"),

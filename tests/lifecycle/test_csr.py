@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from certificates.csr import HoldsKey, UnusableCsr, holds_private_key, make_request, read_request
+from certificates.csr import HoldsKey, UnusableCsr, make_request, read_request
+from certificates.pem import holds_private_key
 from certificates.states import KeyType
 from core.encryption import decrypt
 from tests.lifecycle.requests import EC_KEY, RSA_KEY, csr_of, pem_of
@@ -115,16 +116,16 @@ def certificate() -> str:
 PUBLIC_KEY = EC_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 UNUSABLE = {
-    "nothing": ("", "no CSR in PEM"),
-    "a word": ("hello", "no CSR in PEM"),
-    "a torn beginning": (csr_of(NAMES)[30:], "no CSR in PEM"),
-    "a torn end": (csr_of(NAMES)[:-60], "cannot be read"),
-    "base64 of nothing": (pem_of("CERTIFICATE REQUEST", b"hello"), "cannot be read"),
-    "an empty block": (pem_of("CERTIFICATE REQUEST", b""), "cannot be read"),
+    "nothing": ("", "isn't a PEM-encoded CSR"),
+    "a word": ("hello", "isn't a PEM-encoded CSR"),
+    "a torn beginning": (csr_of(NAMES)[30:], "BEGIN line is missing"),
+    "a torn end": (csr_of(NAMES)[:-60], "END line is missing"),
+    "base64 of nothing": (pem_of("CERTIFICATE REQUEST", b"hello"), "is damaged"),
+    "an empty block": (pem_of("CERTIFICATE REQUEST", b""), "nothing between"),
     "a certificate": (certificate(), "This is a certificate"),
     "a certificate under a request's label": (
         certificate().replace("CERTIFICATE", "CERTIFICATE REQUEST"),
-        "cannot be read",
+        "isn't a CSR",
     ),
     "a public key": (PUBLIC_KEY, "something other than a CSR"),
     "two requests": (csr_of(NAMES) * 2, "one CSR alone"),

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PrivateFormat,
     PublicFormat,
-    pkcs7,
     pkcs12,
 )
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -25,6 +24,7 @@ from django.test import Client
 
 from certificates.models import Certificate
 from core.models import AuditEntry
+from tests.lifecycle.inputs import INPUTS
 from tests.lifecycle.packs import chain_of, named, new_key, pem_of, sign, text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("frozen")]
@@ -80,15 +80,24 @@ def many_names() -> str:
     return text(sign("n", MADE.key, "Lower", MADE.lower_key, names=names))
 
 
+def without_line(pem: str, number: int, *, instead: str = "") -> str:
+    lines = pem.splitlines()
+    lines[number] = instead
+    return "\n".join(lines)
+
+
+def empty_pkcs7() -> str:
+    """As a list of nothing, with the OID of signed data."""
+    oid = bytes.fromhex("06092a864886f70d010702")
+    signed = integer(1) + der(0x31, b"") + der(0x30, bytes.fromhex("06092a864886f70d010701")) + der(0x31, b"")
+    return armoured("PKCS7", der(0x30, oid + der(0xA0, der(0x30, signed))))
+
+
 def with_name(der_name: bytes) -> str:
     """A certificate for a name that no builder would write."""
     placeholder = "x" * len(der_name)
     der = sign("n", MADE.key, "Lower", MADE.lower_key, names=(placeholder,)).public_bytes(Encoding.DER)
     return armoured("CERTIFICATE", der.replace(placeholder.encode(), der_name))
-
-
-def pkcs7_of() -> str:
-    return pkcs7.serialize_certificates([MADE.leaf, MADE.lower], Encoding.PEM).decode()
 
 
 def der_of() -> bytes:
@@ -174,30 +183,63 @@ CASES = [
     case("no chain", "chain", "Paste the certificate, or", chain=""),
     case("a chain of spaces", "chain", "Paste the certificate, or", chain=" \n "),
     case("both chains", "chain_file", "Both a text and a file", chain_file=lambda: file(MADE.pem)),
-    case("words", "chain", "no certificate in PEM", chain="hello"),
+    case("words", "chain", "isn't a PEM-encoded certificate", chain="hello"),
     case("a megabyte of words", "chain", "too large", chain="a" * 1_000_000),
     case(
         "a certificate without its BEGIN line",
         "chain",
-        "no certificate in PEM",
+        "BEGIN line is missing",
         chain=text(MADE.leaf).split("\n", 1)[1],
     ),
-    case("a certificate without its END line", "chain", "damaged", chain=text(MADE.leaf).rsplit("-----END", 1)[0]),
+    case(
+        "a certificate without its END line",
+        "chain",
+        "END line is missing",
+        chain=text(MADE.leaf).rsplit("-----END", 1)[0],
+    ),
+    case("a certificate without its last line", "chain", "is missing", chain=lambda: without_line(text(MADE.leaf), -2)),
+    case("a certificate without a line", "chain", "is missing", chain=lambda: without_line(text(MADE.leaf), 3)),
+    case(
+        "one further up without a line",
+        "chain",
+        "Block 2: A part of the text",
+        chain=lambda: text(MADE.leaf) + without_line(text(MADE.lower), 3),
+    ),
+    case(
+        "a certificate that ends as another thing",
+        "chain",
+        "END line doesn't match",
+        chain=text(MADE.leaf).replace("END CERTIFICATE", "END PKCS7"),
+    ),
+    case(
+        "an ellipsis in the certificate",
+        "chain",
+        "don't belong there",
+        chain=lambda: without_line(text(MADE.leaf), 3, instead="[…]"),
+    ),
     case("a damaged certificate", "chain", "damaged", chain=lambda: damaged(MADE.pem)),
     case("a damaged one further up", "chain", "damaged", chain=lambda: text(MADE.leaf) + damaged(text(MADE.lower))),
-    case("an empty certificate", "chain", "damaged", chain=armoured("CERTIFICATE", b"")),
+    case("an empty certificate", "chain", "nothing between", chain=armoured("CERTIFICATE", b"")),
+    case("a certificate of two values", "chain", "was changed", chain=lambda: armoured("CERTIFICATE", der_of() * 2)),
     case("a chain with a NUL", "chain", "no text", chain=MADE.pem + "\0"),
     case("a chain with a key in it", "chain", "private key among", chain=MADE.pem + MADE.key_pem),
     case("a key as the chain", "chain", "private key among", chain=MADE.key_pem),
     case("a signing request", "chain", "signing request", chain=request_for_it),
     case("a public key", "chain", "public key", chain=public_key),
-    case("a PKCS#7", "chain", "pkcs7 -print_certs", chain=pkcs7_of),
+    case("a PKCS#7 cut off", "chain", "A part of the text", chain=INPUTS["upload-pkcs7-old-label.pem"]),
+    case("a PKCS#7 of other things", "chain", "was changed", chain=armoured("PKCS7", b"\x30\x02\x05\x00")),
+    case("a PKCS#7 without certificates", "chain", "holds no certificate", chain=empty_pkcs7),
     case("a certificate that ends before it begins", "chain", "never valid", chain=never_valid),
-    case("a name with a NUL in the certificate", "chain", "by any standard", chain=lambda: with_name(b"a.com\0.b.com")),
-    case("a name with a space in the certificate", "chain", "by any standard", chain=lambda: with_name(b"a b.com")),
-    case("a name beyond ASCII in the certificate", "chain", "damaged", chain=lambda: with_name(b"b\xfccher.de")),
-    case("an empty name in the certificate", "chain", "by any standard", chain=no_name),
-    case("a serial number too long", "chain", "by any standard", chain=long_serial),
+    case(
+        "a name with a NUL in the certificate",
+        "chain",
+        "name that isn't one",
+        chain=lambda: with_name(b"a.com\0.b.com"),
+    ),
+    case("a name with a space in the certificate", "chain", "name that isn't one", chain=lambda: with_name(b"a b.com")),
+    case("a name beyond ASCII in the certificate", "chain", "can't be read", chain=lambda: with_name(b"b\xfccher.de")),
+    case("an empty name in the certificate", "chain", "name that isn't one", chain=no_name),
+    case("a serial number too long", "chain", "more than 32 bytes", chain=long_serial),
     case("more names than fit", "chain", "251 domain names", chain=many_names),
     case("a chain upside down", "chain", "not the issuer", chain=text(MADE.root, MADE.upper, MADE.lower, MADE.leaf)),
     case(
@@ -211,10 +253,8 @@ CASES = [
     ),
     case("a chain of a namesake", "chain", "not signed by it", chain=text(MADE.leaf, OTHER.lower)),
     case("a forged certificate", "chain", "not signed by it", chain=forged),
-    case(
-        "a certificate twice", "chain", "Certificate 2 stands there twice", chain=text(MADE.leaf, MADE.leaf, MADE.lower)
-    ),
-    case("a root twice", "chain", "Certificate 5 stands there twice", chain=MADE.pem + text(MADE.root, MADE.root)),
+    case("a certificate twice", "chain", "Certificate 2 is there twice", chain=text(MADE.leaf, MADE.leaf, MADE.lower)),
+    case("a root twice", "chain", "Certificate 5 is there twice", chain=MADE.pem + text(MADE.root, MADE.root)),
     case("a chain of eleven", "chain", "11 certificates", chain=text(*[MADE.leaf] * 11)),
     # The chain's file
     case("an empty chain file", "chain_file", "empty", chain="", chain_file=lambda: file("")),
@@ -222,16 +262,16 @@ CASES = [
         "a file in DER", "chain_file", "openssl x509 -inform der", chain="", chain_file=lambda: file(der_of(), "a.cer")
     ),
     case(
-        "a file in UTF-16",
+        "half a file in UTF-16",
         "chain_file",
-        "no certificate in PEM",
+        "END line is missing",
         chain="",
-        chain_file=lambda: file(MADE.pem.encode("utf-16")),
+        chain_file=lambda: file(text(MADE.leaf)[:400].encode("utf-16")),
     ),
     case(
         "a picture",
         "chain_file",
-        "no certificate in PEM",
+        "isn't a PEM-encoded certificate",
         chain="",
         chain_file=lambda: file(b"\x89PNG\r\n\x1a\n\0\xff"),
     ),
@@ -244,14 +284,17 @@ CASES = [
     case("both keys", "key_file", "Both a text and a file", key_file=lambda: file(MADE.key_pem)),
     case("another's key", "key", "do not belong together", key=OTHER.key_pem),
     case("a key of another kind", "key", "do not belong together", key=lambda: pem_of(RSA)),
-    case("words as the key", "key", "no private key in PEM", key="hello"),
-    case("the certificate as the key", "key", "no private key in PEM", key=MADE.pem),
-    case("a public key as the key", "key", "no private key in PEM", key=public_key),
-    case("a key without its END line", "key", "no private key in PEM", key=MADE.key_pem.split("-----END")[0]),
+    case("words as the key", "key", "isn't a PEM-encoded private key", key="hello"),
+    case("the certificate as the key", "key", "This is a certificate. Give its private key", key=MADE.pem),
+    case("a request as the key", "key", "This is a certificate signing request", key=request_for_it),
+    case("a public key as the key", "key", "This is a public key", key=public_key),
+    case("a key without its END line", "key", "END line is missing", key=MADE.key_pem.split("-----END")[0]),
+    case("a key without its BEGIN line", "key", "BEGIN line is missing", key=MADE.key_pem.split("\n", 1)[1]),
+    case("a key without a line", "key", "A part of the text", key=without_line(MADE.key_pem, 2)),
     case(
         "a damaged key", "key", "damaged", key=lambda: MADE.key_pem.replace(MADE.key_pem.splitlines()[1][:20], "A" * 20)
     ),
-    case("an empty key", "key", "damaged", key=armoured("PRIVATE KEY", b"")),
+    case("an empty key", "key", "nothing between", key=armoured("PRIVATE KEY", b"")),
     case("two keys", "key", "more than one", key=MADE.key_pem + OTHER.key_pem),
     case("a protected key", "key", "passphrase", key=lambda: pem_of(MADE.key, encryption=PASSPHRASE)),
     case(

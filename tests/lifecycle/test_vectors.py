@@ -13,8 +13,9 @@ from django.http import QueryDict
 from django.test import Client
 from django.utils.datastructures import MultiValueDict
 
-from certificates.chains import BrokenChain, check_chain, is_authority, load_chain, path_of
+from certificates.chains import BrokenChain, check_chain, load_chain, path_of
 from certificates.exceptions import AlreadyUploaded
+from certificates.foreign import is_authority
 from certificates.forms.uploading import UploadForm
 from certificates.models import Certificate
 from certificates.private_keys import UnusableKey, check_key

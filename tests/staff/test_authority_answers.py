@@ -52,9 +52,9 @@ def test_issued_certificate_lapses_its_request_and_no_money_goes(as_reviewer: Cl
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("no certificate", "no X.509 certificate"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "no X.509 certificate"),
-        (pem("shop.example.com")[:400], "no X.509 certificate"),
+        ("no certificate", "isn't a PEM-encoded certificate"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is damaged"),
+        (pem("shop.example.com")[:400], "END line is missing"),
         (pem("other.example.com"), "not for shop.example.com"),
         (pem("shop.example.com", "evil.example.net"), "also for evil.example.net"),
         (pem("shop.example.com", not_after=NOON), "has expired already"),
