@@ -17,6 +17,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from django.utils.translation import gettext as _
 
 from certificates.authority.base import Enrolled
+from certificates.csr import UnusableCsr, public_key_of
 from certificates.states import RevocationReason
 
 SIGNED_WITH = hashes.SHA384()
@@ -131,7 +132,9 @@ def _key_of(csr: str) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     """The public key of a request in PEM, which must be signed with its private one."""
     try:
         request = x509.load_pem_x509_csr(csr.encode())
-        key, is_signed = request.public_key(), request.is_signature_valid
+        key, is_signed = public_key_of(request), request.is_signature_valid
+    except UnusableCsr as error:
+        raise UnfitRequest(str(error)) from error
     except Exception as error:  # cryptography raises many kinds for malformed DER; none of them is a fault of ours
         raise UnfitRequest(
             _("The certificate signing request cannot be read. Make a new one and apply again.")

@@ -26,6 +26,7 @@ from certificates.authority.base import (
     Refused,
     Waiting,
 )
+from certificates.csr import key_fingerprint_of
 from certificates.models import Application, Certificate, Enrollment, Revocation
 from certificates.services import mails
 from certificates.services.locking import lock
@@ -38,7 +39,7 @@ from certificates.states import (
     RevocationReason,
     RevocationState,
 )
-from certificates.x509 import read_certificate
+from certificates.x509 import UnreadableCertificate, read_certificate
 from core import audit, jobs
 from core.jobs import LONGEST_DELAY
 from core.models import User
@@ -222,7 +223,20 @@ def _ask(step: str, enrollment: Enrollment, *, at: datetime) -> Answer:
     if step == REVOKE:
         return authority.revoke(order, enrollment.pem, _reason_of(enrollment), at=at)
     ask = {HAND_IN: authority.hand_in, MAKE_READY: authority.make_ready, POLL: authority.poll, CLOSE: authority.close}
-    return ask[step](order, at=at)
+    answer: Answer = ask[step](order, at=at)
+    if isinstance(answer, Issued):
+        _require_own(answer, order)
+    return answer
+
+
+def _require_own(answer: Issued, order: Enrolled) -> None:
+    """Raises AuthorityUnavailable unless the certificate can be read and is for the request's key, octet for octet."""
+    try:
+        issued = read_certificate(answer.pem).key_fingerprint
+    except UnreadableCertificate as error:
+        raise AuthorityUnavailable(f"The certificate that was issued {error}.") from error
+    if issued != key_fingerprint_of(order.csr):
+        raise AuthorityUnavailable("The certificate that was issued is for another key than the request's.")
 
 
 def enrolled(enrollment: Enrollment) -> Enrolled:

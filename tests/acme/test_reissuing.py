@@ -14,7 +14,8 @@ from core.models import AuditEntry, Notice
 from tests import factories
 from tests.acme.orders import acme_product
 from tests.factories import NOON
-from tests.lifecycle.engine import FakeAuthority, advance, enrollment_of, fresh, handed_in, prove
+from tests.lifecycle.engine import NAMES, FakeAuthority, advance, enrollment_of, fresh, handed_in, prove
+from tests.lifecycle.requests import csr_of
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +31,7 @@ def ending(account, **fields):
         ago=70 * DAY,
         **{"not_after": END, "product": acme_product(), "service_ends_at": NOON + 290 * DAY, **fields},
     )
-    Application.objects.create(certificate=certificate, csr="csr")
+    Application.objects.create(certificate=certificate, csr=csr_of(NAMES))
     return certificate
 
 

@@ -81,7 +81,10 @@ def test_a_certificate_without_a_meaningful_end_is_read():
         ("caf\xe9", "is not an X.509 certificate in PEM"),
         ("\ud800", "is not an X.509 certificate in PEM"),
         ("-----BEGIN EC PRIVATE KEY-----", "holds a private key, which belongs to nobody but its owner"),
-        (stored("shop.example.com.pem") + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is damaged .block 2."),
+        (
+            stored("shop.example.com.pem") + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+            "is damaged .block 2.",
+        ),
     ],
 )
 def test_what_is_no_certificate_is_refused(text: str, reason: str):

@@ -28,6 +28,7 @@ from core import jobs
 from core.models import Job, User
 from tests import factories
 from tests.factories import NOON, ProductFactory
+from tests.lifecycle.requests import csr_of
 
 SECOND = timedelta(seconds=1)
 NAMES = ("shop.example.com",)
@@ -91,24 +92,26 @@ class FakeAuthority:
     def _issue(self, order: Enrolled, at: datetime) -> str:
         """A second certificate for one order would be a second entry."""
         if order.reference not in self.issued:
-            self.issued[order.reference] = pem_for(order.names, at, until=at + self.lifetime)
+            key = x509.load_pem_x509_csr(order.csr.encode()).public_key()
+            self.issued[order.reference] = pem_for(order.names, at, until=at + self.lifetime, key=key)
         return self.issued[order.reference]
 
 
-def pem_for(names: tuple[str, ...], at: datetime, *, until: datetime) -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
+def pem_for(names: tuple[str, ...], at: datetime, *, until: datetime, key: Any = None) -> str:
+    """A certificate for a public key, a new one unless it is given."""
+    own = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(key.public_key())
+        .public_key(key or own.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(at)
         .not_valid_after(until)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), critical=False)
     )
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    return builder.sign(own, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def handed_in(
@@ -116,7 +119,7 @@ def handed_in(
 ) -> Certificate:
     """A certificate whose application is handed in at `at`; the worker has not heard of it yet."""
     certificate = factories.certificate(account, bought=bought, product=ProductFactory(level=level), **fields)
-    application = Application.objects.create(certificate=certificate, csr="csr", company_name="Shop Ltd")
+    application = Application.objects.create(certificate=certificate, csr=csr_of(NAMES), company_name="Shop Ltd")
     certificate.submit_for_verification() if level == Level.DV else certificate.submit_for_validation()
     certificate.submitted_at = at
     certificate.save()

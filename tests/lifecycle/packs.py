@@ -138,7 +138,20 @@ def is_file(answer: HttpResponse) -> bool:
     return answer.get("Content-Disposition", "").startswith("attachment")
 
 
-def openssl(*arguments: str | Path, given: bytes = b"") -> bytes:
+def openssl(*arguments: str | Path | int, given: bytes = b"") -> bytes:
     done = subprocess.run(["openssl", *map(str, arguments)], input=given, capture_output=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
+
+
+def is_verified(path: list[x509.Certificate], root: x509.Certificate, folder: Path) -> bool:
+    """Whether `openssl verify` takes the first certificate with those after it, trusting the root alone.
+
+    As of noon, or of a certificate's first hour where that is later.
+    """
+    at = max(NOON, *(each.not_valid_before_utc + timedelta(hours=1) for each in (*path, root)))
+    for name, content in (("root", text(root)), ("between", text(*path[1:])), ("leaf", text(path[0]))):
+        (folder / f"{name}.verify").write_text(content)
+    between = ("-untrusted", folder / "between.verify") if path[1:] else ()
+    trusted = ("-CAfile", folder / "root.verify", "-no-CApath", *between)
+    return b"OK" in openssl("verify", "-attime", int(at.timestamp()), *trusted, folder / "leaf.verify")

@@ -25,7 +25,7 @@ from certificates.packages import (
     stem_of,
 )
 from tests.factories import NOON
-from tests.lifecycle.packs import Chain, chain_of, openssl, pem_of, text, unpacked
+from tests.lifecycle.packs import Chain, chain_of, is_verified, openssl, pem_of, unpacked
 
 ALL_BUT_ROOT = [each for each in Package if each != Package.ROOT]
 PLAIN = [each for each in ALL_BUT_ROOT if each not in KEYSTORES]
@@ -57,15 +57,6 @@ def belongs(key: bytes, certificate: x509.Certificate) -> bool:
     return load_pem_private_key(key, None).public_key() == certificate.public_key()
 
 
-def verified(path: list[x509.Certificate], root: x509.Certificate, folder: Path) -> bool:
-    """As openssl sees it, with the root as the only one it trusts."""
-    for name, content in (("root", text(root)), ("between", text(*path[1:])), ("leaf", text(path[0]))):
-        (folder / name).write_text(content)
-    moment = str(int(NOON.timestamp()))
-    trusted = ("-CAfile", folder / "root", "-no-CApath", "-untrusted", folder / "between")
-    return b"OK" in openssl("verify", "-attime", moment, *trusted, folder / "leaf")
-
-
 # --- In PEM ------------------------------------------------------------------------------------
 
 
@@ -75,7 +66,7 @@ def test_nginx_gets_one_file_with_the_whole_chain_and_the_key(made: Chain, tmp_p
     path = certificates(found["shop.example.com_nginx.pem"])
     assert path == [made.leaf, made.lower, made.upper]
     assert belongs(found["shop.example.com_nginx.key"], path[0])
-    assert verified(path, made.root, tmp_path)
+    assert is_verified(path, made.root, tmp_path)
 
 
 def test_apache_gets_certificate_chain_and_key_apart(made: Chain):
@@ -138,7 +129,7 @@ def test_openssl_reads_the_keystore(package: Package, made: Chain, tmp_path: Pat
     assert belongs(openssl(*opened, "-nocerts"), made.leaf)
     assert certificates(openssl(*opened, "-nokeys", "-clcerts")) == [made.leaf]
     between = certificates(openssl(*opened, "-nokeys", "-cacerts"))
-    assert verified([made.leaf, *between], made.root, tmp_path)
+    assert is_verified([made.leaf, *between], made.root, tmp_path)
 
 
 def test_keystores_are_encrypted_as_their_servers_read_it(made: Chain, tmp_path: Path):

@@ -4,10 +4,11 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, pkcs7
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.signals import got_request_exception
 from django.db import connection
@@ -15,6 +16,7 @@ from django.test import Client
 from django.views.debug import ExceptionReporter
 
 from certificates import private_keys
+from certificates.chains import load_chain
 from certificates.exceptions import AlreadyUploaded
 from certificates.forms.uploading import MOST_BYTES, UploadForm
 from certificates.models import Certificate, SearchTerm
@@ -27,7 +29,9 @@ from core.models import User
 from tests.conftest import signed_in
 from tests.customer.pages import words
 from tests.factories import NOON
-from tests.lifecycle.packs import Chain, bought, chain_of, new_key, pem_of, sign, text
+from tests.lifecycle.inputs import FOLDER, INPUTS
+from tests.lifecycle.old import UNCHECKED, unchecked_chain
+from tests.lifecycle.packs import Chain, bought, chain_of, is_verified, new_key, pem_of, sign, text
 from tests.races.running import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("frozen")]
@@ -93,6 +97,61 @@ def test_files_do_as_well_as_texts(as_customer: Client):
         "key_file": SimpleUploadedFile("shop.key", made.key_pem.encode()),
     }
     assert uploaded(as_customer, **files).pem == made.pem
+
+
+FROM_PEOPLE = [
+    ("upload-t61-latin1-issuer.pem", "upload-key.pem"),
+    ("upload-issuer-utf8-vs-printable.pem", "upload-key.pem"),
+    ("upload-utf16-powershell.pem", "upload-key-utf16.pem"),
+]
+
+
+@pytest.mark.parametrize(("chain", "key"), FROM_PEOPLE)
+def test_files_of_real_people_are_uploaded(as_customer: Client, chain: str, key: str, tmp_path: Path):
+    """Names in Latin-1, a name in two encodings, and UTF-16; what is kept verifies."""
+    files = {name: SimpleUploadedFile(f"{name}.pem", (FOLDER / file).read_bytes()) for name, file in _both(chain, key)}
+    kept = uploaded(as_customer, chain="", key="", **files)
+    assert [each.name for each in kept.domains.all()] == ["up.example.com"]
+    leaf, issuer = load_chain(kept.pem)
+    assert is_verified([leaf], issuer, tmp_path)
+    receipt = as_customer.get(f"{PANEL}?done={kept}")
+    assert receipt.status_code == 200
+    assert "can't be checked" not in words(receipt)
+
+
+@pytest.mark.parametrize(("chain", "key"), FROM_PEOPLE)
+def test_texts_of_real_people_are_uploaded(as_customer: Client, chain: str, key: str):
+    uploaded(as_customer, chain=INPUTS[chain], key=INPUTS[key])
+
+
+def _both(chain: str, key: str) -> list[tuple[str, str]]:
+    return [("chain_file", chain), ("key_file", key)]
+
+
+@pytest.mark.parametrize("kind", UNCHECKED)
+def test_chain_whose_links_cannot_be_checked_is_kept_as_it_came_and_said(
+    as_customer: Client, kind: str, tmp_path: Path
+):
+    made = unchecked_chain(kind, tmp_path)
+    kept = uploaded(as_customer, chain=made.pem, key=made.key)
+    assert kept.pem == made.pem
+    told = words(as_customer.get(f"{PANEL}?done={kept}"))
+    for position in (1, 2):
+        assert f"Whether certificate {position} is signed by certificate {position + 1} can't be checked" in told
+
+
+def test_key_that_cannot_be_compared_is_said_so(as_customer: Client, tmp_path: Path):
+    """The certificate's key is of a kind that isn't known here: nobody says that the keys don't belong together."""
+    made = unchecked_chain("curve", tmp_path)
+    page = as_customer.post(PANEL, typed(chain=made.between + made.root, key=made.key))
+    assert page.status_code == 422
+    assert "public key is of a kind that isn't known here" in words(page)
+
+
+def test_pkcs7_is_uploaded_with_the_certificate_first(as_customer: Client):
+    made = chain_of()
+    packed = pkcs7.serialize_certificates([made.lower, made.root, made.leaf, made.upper], Encoding.PEM).decode()
+    assert uploaded(as_customer, chain=packed).pem == made.pem + text(made.root)
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec", "ed25519"])

@@ -3,7 +3,8 @@
 import pytest
 from django.test import Client
 
-from certificates.models import Certificate
+from certificates.models import Application, Certificate
+from certificates.x509 import read_certificate
 from core.models import User
 from payments.models import Payout
 from refunds.models import RefundRequest
@@ -117,3 +118,33 @@ def test_page_says_that_the_authority_is_awaited_and_for_which_request(
 def test_certificate_without_a_closing_offers_no_answer(as_reviewer: Client, certificate: Certificate) -> None:
     record(as_reviewer, certificate, "record-closed")
     assert as_reviewer.get(address(certificate)).context["acts"] == []
+
+
+def test_certificate_for_another_key_than_was_applied_with_is_refused(
+    as_reviewer: Client, certificate: Certificate
+) -> None:
+    Application.objects.create(certificate=certificate, key_fingerprint="0" * 64)
+    before = everything()
+    answer = record(as_reviewer, certificate, "record-issued", pem=pem("shop.example.com"))
+    assert answer.status_code == 422
+    assert "for another key" in answer.context["form"].errors["pem"][0]
+    assert everything() == before
+
+
+def test_certificate_for_the_key_that_was_applied_with_is_taken(as_reviewer: Client, certificate: Certificate) -> None:
+    issued = pem("shop.example.com")
+    Application.objects.create(certificate=certificate, key_fingerprint=read_certificate(issued).key_fingerprint)
+    assert record(as_reviewer, certificate, "record-issued", pem=issued).status_code == 302
+
+
+def test_certificate_out_of_quoted_mail_is_taken(as_reviewer: Client, certificate: Certificate) -> None:
+    quoted = "".join(f">>\u00a0{line}\r\n" for line in pem("shop.example.com").splitlines())
+    assert record(as_reviewer, certificate, "record-issued", pem=quoted).status_code == 302
+
+
+@pytest.mark.parametrize("beside", ["", "x" * 60_000, "\0"], ids=["alone", "too long", "with a NUL"])
+def test_private_key_is_not_shown_again(as_reviewer: Client, certificate: Certificate, beside: str) -> None:
+    secret = KEY.replace("-----", "\u2013\u2013").replace(" ", "\u00a0")
+    answer = record(as_reviewer, certificate, "record-issued", pem=secret + beside)
+    assert answer.status_code == 422
+    assert KEY.splitlines()[1] not in answer.content.decode()
