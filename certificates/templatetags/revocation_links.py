@@ -1,6 +1,5 @@
 """The link in the mail to a certificate's contact, and until when it works."""
 
-from datetime import datetime
 from typing import Any
 
 from django import template
@@ -17,9 +16,3 @@ def revocation_link(context: Any) -> str:
     if not context.get("reveal"):
         return _("[The link is shown to the recipient alone.]")
     return links.address_of(links.Link(context["revocation"], context["link"]))
-
-
-@register.filter
-def as_time(text: str) -> datetime:
-    """The moment that a mail's row keeps in ISO writing."""
-    return datetime.fromisoformat(text)

@@ -36,6 +36,12 @@ def _local(at: datetime) -> datetime:
 
 
 @register.filter
+def as_time(text: str) -> datetime:
+    """A moment that an email's row keeps in ISO 8601."""
+    return datetime.fromisoformat(text)
+
+
+@register.filter
 def day(on: date | None) -> str:
     """A day as it is, in ISO writing; empty for None."""
     return on.isoformat() if on else ""
