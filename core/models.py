@@ -1,13 +1,15 @@
 import zoneinfo
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import CheckConstraint, Q, UniqueConstraint
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
+from core.email_fields import EmailModelField
 from core.guards import AppendOnly
 
 
@@ -19,20 +21,47 @@ def language_names() -> list[tuple[str, Any]]:
     return settings.LANGUAGES
 
 
+class AccountManager(UserManager["User"]):
+    use_in_migrations = False
+
+    def require_free_email(self, email: str, account: "User | None" = None) -> str:
+        """The address, unless another account than this one has it. Raises ValidationError."""
+        if email and self.exclude(pk=account and account.pk).filter(email=email).exists():
+            raise ValidationError(_("Another account has this address already."))
+        return email
+
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **fields: Any
+    ) -> "User":
+        """Raises ValidationError for a bad or taken email address, which `createsuperuser` shows as a sentence."""
+        return super().create_superuser(username, self.require_free_email(email or ""), password, **fields)
+
+
 class User(AbstractUser):
     """One person and one account: a customer who buys certificates, or a member of staff."""
 
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
     name = models.CharField(_("name"), max_length=150, blank=True)
-    email = models.EmailField(_("email address"), blank=True)
+    email = EmailModelField(_("email address"), blank=True)
+    # An address the account may not use until staff settle it: another account has it, or it isn't valid. As stored
+    # before addresses had one form. See `manage.py unsettled_emails`.
+    unsettled_email = models.CharField(
+        _("address to settle"), max_length=254, blank=True, default="", db_default="", editable=False
+    )
     language = models.CharField(_("language"), max_length=10, default="en", choices=language_names)
     time_zone = models.CharField(_("time zone"), max_length=50, default="Asia/Shanghai", choices=zone_names)
     # Set by `load_demo` alone: only a database all of whose accounts it made may be rebuilt.
     is_demo = models.BooleanField(default=False, editable=False)
 
     class Meta(AbstractUser.Meta):
-        constraints = [UniqueConstraint(Lower("email"), condition=~Q(email=""), name="one_account_per_email")]
+        constraints = [
+            UniqueConstraint(fields=["email"], condition=~Q(email=""), name="one_account_per_email"),
+            CheckConstraint(condition=Q(email=Lower("email")), name="email_is_lower_case"),
+        ]
+        indexes = [models.Index(fields=["id"], name="accounts_to_settle", condition=~Q(unsettled_email=""))]
+
+    objects: ClassVar[AccountManager] = AccountManager()  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return self.name or self.username

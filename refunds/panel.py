@@ -15,6 +15,7 @@ from certificates.wording import STATE_MARKS as CERTIFICATE_MARKS
 from certificates.wording import kind_of
 from core.business_days import add_business_days
 from core.clock import service_day
+from core.email_addresses import shown_email
 from core.templatetags.console_format import chip
 from refunds import summary, terms
 from refunds.facts import facts_of, moment_of
@@ -203,7 +204,7 @@ def _is_confirmed_by_mail(certificate: Certificate) -> bool:
 def _awaits_contact(certificate: Certificate) -> str:
     """Whose confirmation a revocation waits for; empty where it waits for none."""
     waiting = Revocation.objects.filter(certificate=certificate, state=RevocationState.REQUESTED)
-    return waiting.values_list("contact_email", flat=True).first() or ""
+    return shown_email(waiting.values_list("contact_email", flat=True).first() or "")
 
 
 def what_it_becomes(request: RefundRequest) -> str:

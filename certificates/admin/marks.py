@@ -10,6 +10,7 @@ from certificates.services.enrolling import running_enrollment
 from certificates.states import shown_state
 from certificates.wording import STATE_MARKS
 from core.desk.marks import EMPTY, Fact, time_mark
+from core.email_addresses import shown_email
 from core.templatetags.console_format import chip
 
 
@@ -29,7 +30,7 @@ def application_facts(certificate: Certificate) -> list[Fact]:
         Fact(gettext("Domains"), ", ".join(domain.name for domain in certificate.domains.all()) or EMPTY),
         *_company(application),
         Fact(gettext("Contact"), application.contact_name or EMPTY),
-        Fact(gettext("Contact's email address"), application.contact_email or EMPTY),
+        Fact(gettext("Contact's email address"), shown_email(application.contact_email) or EMPTY),
         Fact(gettext("Contact's telephone"), application.contact_phone or EMPTY),
         Fact(gettext("Key"), application.get_key_type_display()),
         Fact(gettext("Verification"), application.get_verification_display()),

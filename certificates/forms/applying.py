@@ -19,6 +19,7 @@ from certificates.names import UnfitNames, names_of
 from certificates.pem import holds_private_key
 from certificates.services.applications import Submission, draft_of
 from certificates.states import AuthorityName, DomainType, KeyType, Verification
+from core.email_fields import EmailFormField
 from core.forms import PanelForm, has_invisible
 
 LONGEST_DOMAINS = 30_000
@@ -111,18 +112,7 @@ class ApplyForm(PanelForm):
         },
     )
     contact_name = Line(_("Name"), _("Enter the name of a person whom we can ask."), 100, autocomplete="name")
-    contact_email = forms.EmailField(
-        label=_("Email address"),
-        widget=forms.TextInput(attrs={"inputmode": "email", "autocomplete": "email", "maxlength": None}),
-        validators=[check_plain],
-        max_length=254,
-        error_messages={
-            "required": _("Enter the contact's email address."),
-            "invalid": _("This is no email address, such as name@example.com."),
-            "max_length": _("This is too long for an email address."),
-            "null_characters_not_allowed": _("This is no email address, such as name@example.com."),
-        },
-    )
+    contact_email = EmailFormField(error_messages={"required": _("Enter the contact's email address.")})
     contact_phone = Line(
         _("Telephone"), _("Enter the contact's telephone number."), 40, autocomplete="tel", validators=[check_phone]
     )

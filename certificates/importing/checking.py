@@ -13,6 +13,7 @@ from certificates.importing.spool import BAD, KNOWN, KnownAccount, Spool, Spoole
 from certificates.models import Certificate, ImportedRow, Order, OrderPayment
 from certificates.orders import MOST_CERTIFICATES
 from certificates.sharing import shares_of
+from core.email_addresses import is_same_email
 from core.models import User
 from core.money import plain_amount
 from payments.channels import step_of
@@ -145,8 +146,13 @@ def _take(rows: list[dict[str, Any]], row: dict[str, Any]) -> bool:
 
 def _differences(row: Row, before: dict[str, Any]) -> Iterator[Problem]:
     for field, value in row.values.items():
-        if before.get(field) != value:
+        if before.get(field) != value and not (field == "email" and _is_kept_email(before.get(field), value)):
             yield Problem(row.line, field, f"was imported as {shown(before.get(field))} and is now {shown(value)}")
+
+
+def _is_kept_email(before: Any, value: str) -> bool:
+    """Rows imported before addresses had one form keep them as they were written."""
+    return is_same_email(before or "", value)
 
 
 def shown(value: Any) -> str:
@@ -276,7 +282,7 @@ def _account_conflicts(row: Row, spool: Spool) -> Iterator[Problem]:
 
 
 def _email_conflicts(row: Row, known: KnownAccount | None, spool: Spool) -> Iterator[Problem]:
-    name, email = row.values["account"], row.values["email"].lower()
+    name, email = row.values["account"], row.values["email"]
     others = [account for account in spool.accounts_with_email(email) if account.name != name]
     if others:
         yield Problem(row.line, "email", f"is that of the account {others[0].name}")

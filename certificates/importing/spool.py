@@ -89,7 +89,7 @@ class Spool:
 
     def add_accounts(self, accounts: Iterable[tuple[str, str, bool]]) -> None:
         """Name, email and staffness of every account that there is."""
-        rows = ((name, name.casefold(), email.lower(), is_staff) for name, email, is_staff in accounts)
+        rows = ((name, name.casefold(), email, is_staff) for name, email, is_staff in accounts)
         self.db.executemany("INSERT INTO accounts VALUES (?, ?, ?, ?)", rows)
 
     def close_rows(self) -> None:
@@ -134,7 +134,7 @@ class Spool:
         return self._accounts("folded = ?", name.casefold())
 
     def accounts_with_email(self, email: str) -> list[KnownAccount]:
-        return self._accounts("email <> '' AND email = ?", email.lower())
+        return self._accounts("email <> '' AND email = ?", email)
 
     def _accounts(self, condition: str, value: str) -> list[KnownAccount]:
         found = self.db.execute(f"SELECT name, email, is_staff FROM accounts WHERE {condition}", (value,))  # noqa: S608

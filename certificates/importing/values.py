@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from babel.numbers import list_currencies
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
 from certificates.importing.domains import domain_names
 from certificates.importing.problems import Unfit
 from certificates.pem import is_armored, text_of
 from certificates.states import DomainType, Level
 from core.clock import as_utc
+from core.email_addresses import BadEmail, normalize_email
 from core.money import parse_amount, plain_amount
 from payments.payers import BadPayer, read_holder, read_number
 from payments.states import Channel
@@ -70,19 +69,18 @@ def account(value: Any) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _is_email(text: str) -> bool:
+def _email(text: str) -> str:
     try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return True
+        return normalize_email(text)
+    except BadEmail:
+        raise Unfit("is not an email address") from None
 
 
 def email(value: Any) -> str:
-    address = line_of_text(value, 254)
-    if not _is_email(address):
-        raise Unfit("is not an email address")
-    return address
+    """An address in its stored form."""
+    if not isinstance(value, str):
+        raise Unfit("is not a text")
+    return _email(value)
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,7 @@ from certificates.services import enrolling, mails
 from certificates.services.locking import lock, lock_for_owner
 from certificates.states import CertificateState, RevocationState, Source
 from core import audit
+from core.email_addresses import shown_email
 from core.models import Notice, User
 from core.one_by_one import one_by_one
 
@@ -213,7 +214,9 @@ def confirm_revocation(link: Link, *, at: datetime) -> Revocation:
     revocation.save()
     certificate.save()
     detail = {"link": link.number}
-    audit.record(certificate, "revocation_confirmed", by=None, at=at, note=revocation.contact_email, detail=detail)
+    audit.record(
+        certificate, "revocation_confirmed", by=None, at=at, note=shown_email(revocation.contact_email), detail=detail
+    )
     enrolling.revoke_at_authority(certificate)
     return revocation
 

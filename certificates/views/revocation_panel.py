@@ -16,6 +16,7 @@ from certificates.services.mails import keys_of_links
 from certificates.services.revocations import MOST_LINKS
 from certificates.states import CertificateState, RevocationReason, RevocationState
 from certificates.views.common import subject
+from core.email_addresses import shown_email
 from core.models import Notice
 from core.templatetags.console_format import moment
 
@@ -121,7 +122,7 @@ def _reason(revocation: Revocation) -> str:
 
 
 def _told(revocation: Revocation) -> dict[str, str]:
-    return {"contact": revocation.contact_email, "expires": moment(revocation.link_expires_at)}
+    return {"contact": shown_email(revocation.contact_email), "expires": moment(revocation.link_expires_at)}
 
 
 def _links(revocation: Revocation) -> Iterator[Event]:

@@ -17,6 +17,7 @@ from core import audit, jobs, mail
 from core.desk.lists import ListFilter, accounts_named
 from core.desk.marks import EMPTY, Fact, facts, mono, time_mark
 from core.desk.pages import Desk, Waiting, staff_of
+from core.email_addresses import shown_email
 from core.models import Job, Notice, User
 from core.templatetags.console_format import chip
 
@@ -156,7 +157,7 @@ class NoticeAdmin(Desk):
             "chip": notice_chip(thing),
             "facts": [
                 *facts(thing, by, "recipient"),
-                Fact(gettext("Address"), thing.address or thing.recipient.email or EMPTY),
+                Fact(gettext("Address"), shown_email(thing.address or thing.recipient.email) or EMPTY),
                 *facts(thing, by, "template", "key", "message_id", "created_at", "sent_at"),
             ],
             "texts": [(gettext("Text"), text)],

@@ -86,7 +86,7 @@ class ListFilter(admin.SimpleListFilter):
 
 def accounts_named(needle: str) -> list[int]:
     """The ids of the accounts with this user name or email address, for an index to serve what is asked of them."""
-    named = Q(username=needle) | Q(email__iexact=needle)
+    named = Q(username=needle) | Q(email=needle)
     return list(User.objects.filter(named).values_list("pk", flat=True)[:50])
 
 

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from lucide import _render_icon
 
+from core.email_addresses import shown_email
 from core.money import format_money
 
 register = template.Library()
@@ -45,6 +46,12 @@ def as_time(text: str) -> datetime:
 def day(on: date | None) -> str:
     """A day as it is, in ISO writing; empty for None."""
     return on.isoformat() if on else ""
+
+
+@register.filter
+def email(address: str | None) -> str:
+    """An email address for a reader: its domain in its own script; empty for None."""
+    return shown_email(address) if address else ""
 
 
 @register.simple_tag

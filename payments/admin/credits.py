@@ -17,6 +17,7 @@ from core.desk.acts import ActForm, long_text
 from core.desk.fields import AccountField, AmountField, CurrencyField, read_amount
 from core.desk.marks import Fact, money_mark
 from core.desk.pages import SAFE, staff_of
+from core.email_addresses import shown_email
 from core.models import User
 from core.money import format_money
 from payments.balances import LARGEST_CREDIT, balance_of, credit_balance, may_credit
@@ -160,7 +161,7 @@ def _overtaken() -> str:
 def _facts(credit: Credit) -> list[Fact]:
     return [
         Fact(gettext("Account"), f"{credit.account.username} · {credit.account}"),
-        Fact(gettext("Email"), credit.account.email or "–"),
+        Fact(gettext("Email"), shown_email(credit.account.email) or "–"),
         Fact(gettext("Note"), credit.note),
     ]
 

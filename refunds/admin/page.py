@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from certificates.states import Source
 from core import audit
 from core.desk.marks import EMPTY, Fact, facts, money_mark, page_link, shown
+from core.email_addresses import shown_email
 from core.models import User
 from core.templatetags.console_format import chip
 from payments.admin.marks import READ_ALONG, payout_chip
@@ -91,7 +92,7 @@ def context_of(request: RefundRequest, *, by: User, at: datetime) -> dict[str, A
 def _facts(request: RefundRequest, by: User) -> list[Fact]:
     certificate = request.certificate
     domains = ", ".join(domain.name for domain in certificate.domains.all())
-    who = " · ".join(filter(None, [str(request.account), request.account.email]))
+    who = " · ".join(filter(None, [str(request.account), shown_email(request.account.email)]))
     return [
         Fact(_("Account"), page_link(request.account, by, who)),
         Fact(_("Certificate"), page_link(certificate, by, f"{certificate.name} ({certificate.instance_id})")),
