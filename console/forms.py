@@ -1,12 +1,15 @@
 from typing import Any
 
 from allauth.account import forms as allauth
+from allauth.account.adapter import get_adapter
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from core.accounts import forget_former_addresses
 from core.email_addresses import BadEmail, normalize_email
+from core.email_changes import EmailChangeError, EmailTaken, SameEmail, TooManyEmailChanges
 from core.email_fields import EmailFormField
+from core.forms import PanelForm
 from core.models import User
 from core.text import drop_invisible
 
@@ -16,15 +19,42 @@ class SettingsForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ["email", "language", "time_zone"]
+        fields = ["language", "time_zone"]
 
-    def clean_email(self) -> str:
-        return User.objects.require_free_email(self.cleaned_data["email"], self.instance)
 
-    def save(self, commit: bool = True) -> Any:
-        account = super().save(commit)
-        forget_former_addresses(account)
-        return account
+class ChangeEmailForm(PanelForm):
+    """Another address for the account, and the password: an open session alone must not be enough."""
+
+    new_email = EmailFormField(
+        label=_("New email address"), error_messages={"required": _("Enter the new email address.")}
+    )
+    password = allauth.PasswordField(
+        label=_("Current password"),
+        autocomplete="current-password",
+        error_messages={"required": _("Enter your current password.")},
+    )
+
+    def __init__(self, *args: Any, account: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.account = account
+
+    def clean_password(self) -> str:
+        """Counted as a sign-in: after too many wrong ones it's refused. Raises ValidationError."""
+        password = self.cleaned_data["password"]
+        if not get_adapter().reauthenticate(self.account, password):
+            raise ValidationError(_("This isn't your current password."))
+        return password
+
+    def refuse(self, error: EmailChangeError) -> None:
+        """Say beside the address why it was refused."""
+        self.add_error("new_email", _REFUSED[type(error)])
+
+
+_REFUSED = {
+    SameEmail: _("This is your address already."),
+    EmailTaken: _("Another account has this address already."),
+    TooManyEmailChanges: _("You have asked for too many changes today. Try again tomorrow."),
+}
 
 
 class LoginForm(allauth.LoginForm):

@@ -3,14 +3,14 @@
 import logging
 import re
 
-_LINK = re.compile(r"(/revocations/)[^/\s?]+")
+_LINK = re.compile(r"(/revocations/|/email/confirm/|/email/restore/)[^/\s?]+")
 
 
 class HideLinks(logging.Filter):
-    """A link that confirms a revocation acts for whoever has it: of its address, the log keeps the beginning."""
+    """Links from emails act for anyone who has them: of their addresses, the log keeps the beginning."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         words = record.getMessage()
-        if "/revocations/" in words:
+        if _LINK.search(words):
             record.msg, record.args = _LINK.sub(r"\1…", words), ()
         return True

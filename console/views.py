@@ -10,13 +10,16 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from certificates.models import Certificate
 from console import details as details_page
-from console.forms import SettingsForm
+from console.forms import ChangeEmailForm, SettingsForm
 from console.overview import Filters, cards_of, counts_of, page_of, status_options, version_of
+from core import email_changes
 from core.clock import zone_label
+from core.email_addresses import shown_email
+from core.email_changes import EmailChangeError
 from core.requests import SignedInRequest, layout_of, wants_fragment
 
 logger = logging.getLogger(__name__)
@@ -68,7 +71,37 @@ def settings(request: SignedInRequest) -> HttpResponse:
         return redirect("settings")
     if form.errors:
         request.user.refresh_from_db()
-    return render(request, "console/settings.html", {"form": form}, status=422 if form.errors else 200)
+    context = {"form": form, "waiting": email_changes.waiting_change(request.user, at=timezone.now())}
+    return render(request, "console/settings.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_email(request: SignedInRequest) -> HttpResponse:
+    """Ask for another email address. It's used once the link sent there is opened and confirmed."""
+    form = ChangeEmailForm(request.POST or None, account=request.user)
+    if request.method == "POST" and form.is_valid() and _requested(form):
+        address = shown_email(form.cleaned_data["new_email"])
+        sentence = _("We sent a link to %(address)s. Your address changes once you confirm it there.")
+        messages.success(request, sentence % {"address": address})
+        return redirect("settings")
+    return render(request, "console/change_email.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _requested(form: ChangeEmailForm) -> bool:
+    try:
+        email_changes.request_change(form.account.pk, form.cleaned_data["new_email"], at=timezone.now())
+    except EmailChangeError as error:
+        form.refuse(error)
+        return False
+    return True
+
+
+@require_POST
+def withdraw_email(request: SignedInRequest) -> HttpResponse:
+    """Take back the request for another email address."""
+    if email_changes.withdraw_change(request.user.pk, at=timezone.now()):
+        messages.success(request, _("The change is withdrawn. The link we sent no longer works."))
+    return redirect("settings")
 
 
 @never_cache

@@ -8,9 +8,11 @@ from django.db import models
 from django.db.models import CheckConstraint, Q, UniqueConstraint
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
+from django_fsm import transition
 
 from core.email_fields import EmailModelField
 from core.guards import AppendOnly
+from core.states import StateField, StatefulModel, arrows, known_states
 
 
 def zone_names() -> list[tuple[str, str]]:
@@ -26,7 +28,7 @@ class AccountManager(UserManager["User"]):
 
     def require_free_email(self, email: str, account: "User | None" = None) -> str:
         """The address, unless another account than this one has it. Raises ValidationError."""
-        if email and self.exclude(pk=account and account.pk).filter(email=email).exists():
+        if email and self.exclude(pk=account.pk if account else None).filter(email=email).exists():
             raise ValidationError(_("Another account has this address already."))
         return email
 
@@ -61,7 +63,7 @@ class User(AbstractUser):
         ]
         indexes = [models.Index(fields=["id"], name="accounts_to_settle", condition=~Q(unsettled_email=""))]
 
-    objects: ClassVar[AccountManager] = AccountManager()  # type: ignore[assignment]
+    objects: ClassVar[AccountManager] = AccountManager()
 
     def __str__(self) -> str:
         return self.name or self.username
@@ -75,6 +77,68 @@ class User(AbstractUser):
 
 def display_name(user: User) -> str:
     return str(user)
+
+
+class EmailChangeState(models.TextChoices):
+    REQUESTED = "requested", _("waiting for confirmation")
+    DONE = "done", _("in effect")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+    RESTORED = "restored", _("undone from the old address")
+    OVERRULED = "overruled", _("ended by staff or by restoring an earlier address")
+
+
+_C = EmailChangeState
+EMAIL_CHANGE_EDGES: dict[str, set[str]] = {
+    _C.REQUESTED: {_C.DONE, _C.WITHDRAWN, _C.RESTORED, _C.OVERRULED},
+    # A withdrawn request can still be undone: whoever made it may also have withdrawn it to look harmless.
+    _C.WITHDRAWN: {_C.RESTORED, _C.OVERRULED},
+    _C.DONE: {_C.RESTORED, _C.OVERRULED},
+}
+
+
+class EmailChange(StatefulModel):
+    """An account's own change of its email address. `core.email_changes` moves it; its links are never stored."""
+
+    EDGES = EMAIL_CHANGE_EDGES
+    INITIAL = {EmailChangeState.REQUESTED}
+
+    account = models.ForeignKey(User, models.PROTECT, related_name="email_changes", verbose_name=_("account"))
+    state = StateField(_("state"), choices=EmailChangeState, default=EmailChangeState.REQUESTED)
+    # Empty if the account had none: then nobody can restore it.
+    old_email = EmailModelField(_("old address"), blank=True)
+    new_email = EmailModelField(_("new address"))
+    requested_at = models.DateTimeField(_("requested"))
+    confirmed_at = models.DateTimeField(_("confirmed"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("change of email address")
+        verbose_name_plural = _("changes of email addresses")
+        constraints = [
+            known_states(EmailChangeState, "email_change_state_known"),
+            UniqueConstraint(
+                fields=["account"], condition=Q(state="requested"), name="one_requested_email_change_per_account"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account.username}/{self.pk}"
+
+    @transition("state", source=_C.REQUESTED, target=_C.DONE)
+    def confirm(self) -> None:
+        """The link in the mail to the new address was used: that address is the account's."""
+
+    @transition("state", source=_C.REQUESTED, target=_C.WITHDRAWN)
+    def withdraw(self) -> None:
+        """The account has taken the request back or made another."""
+
+    @transition("state", source=arrows(EMAIL_CHANGE_EDGES, _C.RESTORED), target=_C.RESTORED)
+    def restore(self) -> None:
+        """The link in a mail to the old address was used: that address is the account's again."""
+
+    @transition("state", source=arrows(EMAIL_CHANGE_EDGES, _C.OVERRULED), target=_C.OVERRULED)
+    def overrule(self) -> None:
+        """Staff set an address, or an earlier one was restored: the links of this change no longer work."""
 
 
 class AppendOnlyError(Exception):

@@ -8,10 +8,13 @@ from django.contrib import admin
 from django.contrib.auth import admin as auth
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Permission
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core import email_changes
 from core.accounts import forget_former_addresses, why_unsettled
 from core.desk.changes import AuditedChanges
 from core.desk.lists import ListFilter
@@ -67,9 +70,19 @@ class NewAccountForm(AccountForm, AdminUserCreationForm):
 
 
 class ChangeAccountForm(AccountForm, UserChangeForm):
+    # Who fills it in; set for each request.
+    by: User
+
     class Meta:
         model = User
         fields = "__all__"  # noqa: DJ007 - the fieldsets below say which
+
+    def clean_email(self) -> str:
+        """Staff change their own address like everybody else: an open session alone must not be enough."""
+        email = super().clean_email()
+        if self.instance == self.by and email != self.initial["email"]:
+            raise ValidationError(_("Change your own address in Settings: that takes your password."))
+        return email
 
 
 UNSETTLED = "unsettled"
@@ -129,10 +142,18 @@ class UserAdmin(SuperusersChange, auth.UserAdmin):
         if obj.email:
             obj.unsettled_email = ""
         super().save_model(request, obj, form, change)
-        forget_former_addresses(obj)
+        if change and "email" in form.changed_data:
+            forget_former_addresses(obj)
+            email_changes.changed_by_staff(obj, form.initial["email"], at=timezone.now())
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        form: Any = super().get_form(request, obj, **kwargs)
+        form.by = request.user
+        return form
 
     def detail_of(self, obj: User) -> dict[str, Any]:
         return {
+            "email": obj.email,
             "is_active": obj.is_active,
             "is_staff": obj.is_staff,
             "is_superuser": obj.is_superuser,

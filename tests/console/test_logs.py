@@ -15,8 +15,10 @@ def logged(message: str, *args: object) -> str:
     return record.getMessage()
 
 
-def test_the_log_keeps_the_beginning_of_a_link_that_revokes() -> None:
+def test_the_log_keeps_the_beginning_of_a_link_that_acts() -> None:
     assert logged("Forbidden (%s): %s", "CSRF", "/revocations/WzEs:secret/") == "Forbidden (CSRF): /revocations/…/"
+    for link in ("/email/confirm/", "/email/restore/"):
+        assert logged("Not Found: %s", f"{link}WzEs:secret/") == f"Not Found: {link}…/"
     assert logged("Not Found: %s", "/certificates/cas-1/") == "Not Found: /certificates/cas-1/"
 
 
