@@ -93,6 +93,8 @@ EMAIL_CHANGE_EDGES: dict[str, set[str]] = {
     # A withdrawn request can still be undone: whoever made it may also have withdrawn it to look harmless.
     _C.WITHDRAWN: {_C.RESTORED, _C.OVERRULED},
     _C.DONE: {_C.RESTORED, _C.OVERRULED},
+    _C.RESTORED: set(),
+    _C.OVERRULED: set(),
 }
 
 

@@ -99,6 +99,7 @@ def test_an_address_changes_only_once_its_link_is_confirmed(as_customer: Client,
     assert email_of(customer) == OLD
     page = Client().get(link).content.decode()
     assert "Use this email address?" in page and "customer" in page
+    assert "2026-11-24 12:00" in page and "Asia/Shanghai" in page
     Client().head(link)
     assert email_of(customer) == OLD
     assert Client().post(link, follow=True).content.decode().count("Your new email address is in use") == 1

@@ -18,7 +18,7 @@ from django_fsm import RETURN_VALUE
 from certificates.models import Certificate, Enrollment, Revocation
 from core.encryption import encrypt
 from core.guards import guarded_models, guards_lifted, missing_guards, require_guards, restore_guards, triggers_of
-from core.models import AppendOnlyError, AppendOnlyModel, AuditEntry, User
+from core.models import AppendOnlyError, AppendOnlyModel, AuditEntry, EmailChange, User
 from core.states import StatefulModel
 from payments.models import BankBatch, BatchLine, Difference, LedgerEntry, Payout
 from payments.services import record_paid
@@ -27,7 +27,7 @@ from tests import factories
 from tests.factories import NOON
 
 APPEND_ONLY = [AuditEntry, BatchLine, LedgerEntry, Decision]
-STATEFUL = [Certificate, Difference, Enrollment, Payout, RefundRequest, Revocation]
+STATEFUL = [Certificate, Difference, EmailChange, Enrollment, Payout, RefundRequest, Revocation]
 
 
 def by_name(model: type[models.Model]) -> str:
@@ -55,6 +55,11 @@ def refunded(customer, cashier) -> RefundRequest:
     )
     revocation.complete()
     revocation.save()
+    change = EmailChange.objects.create(
+        account=customer, old_email=customer.email, new_email="new@example.com", requested_at=NOON
+    )
+    change.confirm()
+    change.save()
     batch = BankBatch.objects.create(
         number=1, day=NOON.date(), made_at=NOON, made_by=customer, content=encrypt(b""), digest=sha256(b"").hexdigest()
     )
@@ -98,7 +103,7 @@ def test_the_database_has_exactly_the_triggers_of_the_guarded_models_after_all_m
     wanted = [trigger for model in guarded_models() for trigger in triggers_of(model, connection.vendor)]
     assert present == sorted((trigger.name, trigger.table) for trigger in wanted)
     # An append-only table has one more on PostgreSQL, against TRUNCATE.
-    assert len(present) == 26 + (4 if connection.vendor == "postgresql" else 0)
+    assert len(present) == 29 + (4 if connection.vendor == "postgresql" else 0)
 
 
 def test_console_does_not_start_on_a_database_that_lacks_one(db):
