@@ -235,6 +235,7 @@ def copy(row: models.Model, state: str) -> int:
         },
         Enrollment: {"reference": f"cas-{state}", "certificate": certificate},
         Revocation: {"certificate": certificate},
+        EmailChange: {},
     }[type(row)]
     fields = {field.name: getattr(row, field.name) for field in row._meta.fields if not field.generated}
     twin = type(row)(**{**fields, **special, "id": None, "state": state})
