@@ -28,7 +28,8 @@ class AccountManager(UserManager["User"]):
 
     def require_free_email(self, email: str, account: "User | None" = None) -> str:
         """The address, unless another account than this one has it. Raises ValidationError."""
-        if email and self.exclude(pk=account.pk if account else None).filter(email=email).exists():
+        others = self.exclude(pk=account.pk) if account and account.pk else self.all()
+        if email and others.filter(email=email).exists():
             raise ValidationError(_("Another account has this address already."))
         return email
 
