@@ -25,6 +25,13 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _error_page(404, _("There is no such page"), _("The address is wrong, or what it named is not yours."))
 
 
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """Every limit that leads here counts within a minute: see ACCOUNT_RATE_LIMITS."""
+    response = _error_page(429, _("Too many requests"), _("Wait a minute, then try again."))
+    response["Retry-After"] = "60"
+    return response
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     advice = _("Nothing you entered was stored. Try again in a moment; if it happens again, tell those who run it.")
     return _error_page(500, _("Something went wrong here"), advice)
@@ -33,8 +40,3 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def _error_page(status: int, title: str, advice: str) -> HttpResponse:
     page = render_to_string("console/error.html", {"status": status, "title": title, "advice": advice})
     return HttpResponse(page, status=status)
-
-
-def mail_failure() -> HttpResponse:
-    advice = _("Our mail server does not answer. Try again in some minutes; until then nothing has changed.")
-    return _error_page(503, _("The mail could not be sent"), advice)

@@ -3,7 +3,7 @@
 import logging
 import re
 
-_LINK = re.compile(r"(/revocations/|/email/confirm/|/email/restore/)[^/\s?]+")
+_LINK = re.compile(r"(/revocations/|/email/confirm/|/email/restore/|/password/reset/key/)[^/\s?]+")
 
 
 class HideLinks(logging.Filter):

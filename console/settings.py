@@ -186,6 +186,7 @@ REFUND_PROSPECTS = "refunds.prospects.prospects_of"
 
 JOB_HANDLERS = {
     "send_mail": "core.mail.send_notice",
+    "order_reset_link": "console.sign_in.resets.order_link",
     "pay_payout": "payments.services.pay_payout",
     "take_notification": "payments.services.take_notification",
     "advance_enrollment": "certificates.services.advance_enrollment",
@@ -262,10 +263,14 @@ ACCOUNT_USER_DISPLAY = "core.models.display_name"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Nobody can sign up, so there is nothing to tell a stranger whose address was typed.
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_FORMS = {
+    "reset_password": "console.sign_in.forms.ResetPasswordForm",
+}
 # A whole office may stand behind one address: guessing is stopped by name first, and by address much later.
-ACCOUNT_RATE_LIMITS = {"login": "120/m/ip", "login_failed": "100/m/ip,5/5m/key"}
-# Says whether the mail went out, never whether the address is known.
+ACCOUNT_RATE_LIMITS = {"login": "120/m/ip", "login_failed": "100/m/ip,5/5m/key", "reset_password": "20/m/ip"}
 ACCOUNT_PREVENT_ENUMERATION = True
+# Seconds; the email says it in hours.
+PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 # --- Language, time, money ---------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from certificates.services.reissuing import reissue_due, tell_of_proofs
 from certificates.services.revocations import lapse_revocations
 from certificates.services.watching import KIND as WATCHING
 from certificates.services.watching import order_watch
+from console.sign_in.resets import JOB as RESET_LINK
 from core import jobs
 from core.models import Job
 from payments.services import queue_waiting
@@ -30,7 +31,7 @@ from refunds.services import lapse_overdue
 
 logger = logging.getLogger(__name__)
 
-MAILS = Q(kind="send_mail")
+MAILS = Q(kind__in=["send_mail", RESET_LINK])
 # What asks authorities, and the customers' own servers.
 AUTHORITIES = Q(kind__in=["advance_enrollment", "look_for_proof", WATCHING])
 # Seconds.
@@ -92,9 +93,11 @@ def watch(at: datetime) -> None:
 
 def keep_house(at: datetime) -> None:
     call_command("clearsessions")
-    # Of these a day has thousands, and nobody asks whether one was done.
+    # Of these a day has thousands, and nobody asks whether one was done. Reset links hold what strangers typed.
     done = Job.objects.filter(
-        kind__in=["notice_revocations", "look_for_proof"], state=Job.State.DONE, finished_at__lt=at - KEPT_FOR
+        kind__in=["notice_revocations", "look_for_proof", RESET_LINK],
+        state=Job.State.DONE,
+        finished_at__lt=at - KEPT_FOR,
     )
     done.delete()
 

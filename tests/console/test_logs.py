@@ -16,6 +16,9 @@ def logged(message: str, *args: object) -> str:
 
 
 def test_the_log_keeps_the_beginning_of_a_link_that_acts() -> None:
+    assert logged("Not Found: %s", "/accounts/password/reset/key/1-ab-cd/") == (
+        "Not Found: /accounts/password/reset/key/…/"
+    )
     assert logged("Forbidden (%s): %s", "CSRF", "/revocations/WzEs:secret/") == "Forbidden (CSRF): /revocations/…/"
     for link in ("/email/confirm/", "/email/restore/"):
         assert logged("Not Found: %s", f"{link}WzEs:secret/") == f"Not Found: {link}…/"

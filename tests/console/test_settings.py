@@ -3,6 +3,7 @@
 import pytest
 from django.test import Client
 
+from core import jobs
 from core.models import User
 
 

@@ -1,9 +1,6 @@
 """Sign-in for customers and staff: one door, closed to newcomers, patient with people and not with machines."""
 
-import re
-
 import pytest
-from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
@@ -78,54 +75,6 @@ def test_nobody_signs_up() -> None:
     assert "No sign-up here" in client.get("/accounts/signup/").content.decode()
     client.post("/accounts/signup/", newcomer)
     assert not User.objects.filter(username="newcomer").exists()
-
-
-def test_a_customer_who_forgot_the_password_gets_a_link_by_mail_and_a_new_one_through_it(customer: User) -> None:
-    client = Client()
-    answer = client.post("/accounts/password/reset/", {"email": "customer@example.com"})
-    assert answer.status_code == 302
-    [message] = mail.outbox
-    assert message.to == ["customer@example.com"]
-    link = re.search(r"https?://\S+?(/accounts/password/reset/key/\S+)", message.body)
-    assert link is not None
-    form = client.get(link[1], follow=True)
-    [(where, _)] = form.redirect_chain
-    client.post(where, {"password1": "another-long-one-7", "password2": "another-long-one-7"})
-    assert sign_in(Client(), "customer", "another-long-one-7").status_code == 302
-    assert sign_in(Client(), "customer").status_code == 200
-
-
-def test_an_unknown_address_hears_the_same_and_no_one_learns_who_is_known(customer: User) -> None:
-    known = Client().post("/accounts/password/reset/", {"email": "customer@example.com"})
-    unknown = Client().post("/accounts/password/reset/", {"email": "nobody@example.com"})
-    assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
-
-
-def test_an_unknown_address_gets_no_mail(customer: User) -> None:
-    Client().post("/accounts/password/reset/", {"email": "nobody@example.com"})
-    assert mail.outbox == []
-
-
-def test_the_reset_mail_speaks_of_this_console(customer: User) -> None:
-    Client().post("/accounts/password/reset/", {"email": "customer@example.com"})
-    [message] = mail.outbox
-    assert message.subject == "Set a new password for SSL Certificates"
-    assert "Somebody asked for a new password" in message.body
-
-
-def test_a_mail_server_that_is_away_is_said_and_nothing_breaks(customer: User, settings: Settings) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
-    answer = Client().post("/accounts/password/reset/", {"email": "customer@example.com"})
-    assert answer.status_code == 503
-    assert "The mail could not be sent" in answer.content.decode()
-
-
-def test_who_orders_many_reset_mails_is_stopped(customer: User) -> None:
-    client = Client()
-    answers = [client.post("/accounts/password/reset/", {"email": "customer@example.com"}) for _ in range(8)]
-    assert len(mail.outbox) <= 5
-    assert answers[-1].status_code in {200, 429}
 
 
 def test_staff_come_to_the_admin_through_the_same_door(reviewer: User) -> None:

@@ -1,0 +1,1 @@
+"""Who may try a password, and how a forgotten one is replaced."""
