@@ -1,9 +1,22 @@
 """What the console asks otherwise of django-allauth."""
 
+import math
+from datetime import timedelta
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from django.http import HttpRequest
+from allauth.core import context
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import ngettext
+
+from console.sign_in import devices
+from console.sign_in.accounts import account_named
+from console.sign_in.attempts import Attempt
+from console.sign_in.limits import TooMany
+from core.models import User
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -12,6 +25,53 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """The account, if this is its password. Raises ValidationError after too many tries.
+
+        Every page that asks for a password ends here. One name leads to one account and costs one look at a password,
+        whether or not there is such an account: the time an answer takes must not tell.
+        """
+        typed, password = credentials["username"], credentials["password"]
+        account = account_named(typed)
+        try:
+            attempt = Attempt(
+                typed,
+                account,
+                device=devices.device_of(request, account) if account else "",
+                address=self.get_client_ip(request),
+                at=timezone.now(),
+            )
+        except TooMany as reason:
+            raise ValidationError(_refusal(reason.wait), code="too_many_login_attempts") from reason
+        if not _is_right(account, password):
+            return None
+        attempt.succeeded()
+        return account
+
+    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse:
+        devices.remember(request, user)
+        return super().post_login(request, user, **kwargs)
+
+    def set_password(self, user: AbstractBaseUser, password: str) -> None:
+        super().set_password(user, password)
+        devices.remember(context.request, user)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """allauth would send it during the request, with links made from the Host header: use `core.mail.notify`."""
         raise NotImplementedError(template_prefix)
+
+
+def _is_right(account: User | None, password: str) -> bool:
+    if account is None:
+        User().set_password(password)  # takes as long as a look at a real one
+        return False
+    return account.check_password(password)
+
+
+def _refusal(wait: timedelta) -> str:
+    minutes = math.ceil(wait / timedelta(minutes=1))
+    return ngettext(
+        "Too many failed attempts. Try again in %(minutes)s minute, or reset your password.",
+        "Too many failed attempts. Try again in %(minutes)s minutes, or reset your password.",
+        minutes,
+    ) % {"minutes": minutes}

@@ -147,6 +147,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "console.sign_in.devices.KnownDeviceMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"
@@ -265,9 +266,11 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_FORMS = {
     "reset_password": "console.sign_in.forms.ResetPasswordForm",
+    "change_password": "console.sign_in.forms.ChangePasswordForm",
 }
-# A whole office may stand behind one address: guessing is stopped by name first, and by address much later.
-ACCOUNT_RATE_LIMITS = {"login": "120/m/ip", "login_failed": "100/m/ip,5/5m/key", "reset_password": "20/m/ip"}
+# `console.sign_in.attempts` limits password guesses. allauth's limits for that would let a stranger shut out everyone
+# at the same IP address. The others stop floods; each counts within a minute, since our page says "wait a minute".
+ACCOUNT_RATE_LIMITS = {"login": "", "login_failed": "", "reset_password": "20/m/ip", "change_password": "20/m/user"}
 ACCOUNT_PREVENT_ENUMERATION = True
 # Seconds; the email says it in hours.
 PASSWORD_RESET_TIMEOUT = 24 * 3600
@@ -299,7 +302,15 @@ WHITENOISE_USE_FINDERS = _flag("PLAIN_STATIC")
 # --- Cache, sessions, cookies ------------------------------------------------------------------
 
 # Sign-in limits live in the cache, so every process must see the same one.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "console_cache",
+        # By default a cache drops a third of its entries beyond 300, the lowest keys first: guessers could wash their
+        # counters away with made-up names. Each name costs a password check, so this many don't fit into a window.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 # The demo speaks plain http on loopback, where some browsers drop Secure cookies.
 _SECURE = not DEMO and not DEBUG
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _SECURE

@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account import forms
+from allauth.account.adapter import get_adapter
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -18,3 +19,13 @@ class ResetPasswordForm(forms.ResetPasswordForm):
     def save(self, request: HttpRequest, **_: Any) -> str:
         request_link(self.cleaned_data["email"], at=timezone.now())
         return self.cleaned_data["email"]
+
+
+class ChangePasswordForm(forms.ChangePasswordForm):
+    """Counts wrong passwords as sign-in does: an open session must not help to guess its password."""
+
+    def clean_oldpassword(self) -> str:
+        password = self.cleaned_data["oldpassword"]
+        if not get_adapter().reauthenticate(self.user, password):
+            raise get_adapter().validation_error("enter_current_password")
+        return password

@@ -265,6 +265,21 @@ def test_a_link_works_once(customer: User) -> None:
 # --- Afterwards --------------------------------------------------------------------------------
 
 
+def test_an_owner_gets_in_by_a_link_while_a_stranger_keeps_guessing(customer: User) -> None:
+    for number in range(5):
+        Client().post(DOOR, {"login": "customer", "password": "wrong"}, REMOTE_ADDR=f"192.0.2.{number}")
+    assert not signs_in(Client(), PASSWORD)
+    client = Client()
+    set_by(client, sent_link())
+    assert signs_in(client, NEW_PASSWORD)
+
+
+def test_a_link_opened_only_makes_no_device_known(customer: User) -> None:
+    client = Client()
+    opened(client, sent_link())
+    assert "known_device" not in client.cookies
+
+
 def test_allauth_sends_no_mail_of_its_own(customer: User, settings: Settings) -> None:
     """Not even with its notices switched on: they would leave during the request, past the queue."""
     client = signed_in(customer)

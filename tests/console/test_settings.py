@@ -3,7 +3,6 @@
 import pytest
 from django.test import Client
 
-from core import jobs
 from core.models import User
 
 
