@@ -5,6 +5,7 @@ however often it is asked. A payment's reference is Alipay's number of the trade
 https://opendocs.alipay.com/support/01rawa, https://docs.open.alipay.com/api_1/alipay.trade.fastpay.refund.query
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
@@ -39,6 +40,8 @@ from payments.days import span_of
 from payments.models import Payment, Payout
 from payments.states import Channel, PayoutState
 
+logger = logging.getLogger(__name__)
+
 # Without these it is not connected.
 SETTINGS = ("ALIPAY_APP_ID", "ALIPAY_PRIVATE_KEY", "ALIPAY_PUBLIC_KEY")
 
@@ -53,6 +56,8 @@ PAGE = 500
 
 _ALIPAYS_NUMBER = re.compile(r"20[0-9]{26}")
 _EVENT = re.compile(r"[A-Za-z0-9_-]{1,100}")
+# The `notify_type` of all notifications about a trade: paid, closed, refunded.
+_ABOUT_TRADE = "trade_status_sync"
 
 
 def from_settings() -> "AlipayChannel | None":
@@ -126,6 +131,8 @@ class AlipayChannel:
         is_signed = self._keys.has_signed(signed_content(signed), fields.get("sign", ""))
         if not (is_signed and fields.get("sign_type") == "RSA2" and fields.get("app_id") == self._app_id):
             raise Forged("the notification is not signed by Alipay for this application")
+        if not _is_about_trade(fields):
+            return None
         _check_age(fields.get("notify_time", ""), at)
         if not fields.keys() & {"out_biz_no", "refund_fee", "gmt_refund"}:
             return None
@@ -225,6 +232,14 @@ def _fields_of(body: bytes) -> dict[str, str]:
     if len(fields) != len(pairs):
         raise Forged("the notification has a field twice")
     return fields
+
+
+def _is_about_trade(fields: Mapping[str, str]) -> bool:
+    """Whether a signed notification tells of a trade. Other kinds, which have other fields, are logged and ignored."""
+    kind = fields.get("notify_type") or fields.get("msg_method") or _ABOUT_TRADE
+    if kind != _ABOUT_TRADE:
+        logger.info("ignored a notification from Alipay of the type %r", kind[:100])
+    return kind == _ABOUT_TRADE
 
 
 def _check_age(written: str, at: datetime) -> None:

@@ -35,6 +35,8 @@ from payments.days import span_of
 from payments.models import Payment, Payout
 from payments.states import Channel, PayoutState
 
+logger = logging.getLogger(__name__)
+
 # Without these it is not connected. STRIPE_WEBHOOK_SECRET is needed to be notified, not to pay.
 SETTINGS = ("STRIPE_API_KEY",)
 
@@ -125,14 +127,18 @@ class CardChannel:
         text = self._signed(body, headers.get("Stripe-Signature", ""), at)
         try:
             event = json.loads(text)
+            kind = event["type"]
+            if kind not in _REFUND_EVENTS | _CHARGE_EVENTS:
+                # Before anything else of it is read: other kinds of event have other parts.
+                return _ignored(kind)
             thing = event["data"]["object"]
-            if event["type"] in _REFUND_EVENTS:
+            if kind in _REFUND_EVENTS:
                 return _notification(event["id"], thing.get("payment_intent"), thing.get("charge"), thing["id"])
-            if event["type"] in _CHARGE_EVENTS:
-                return _notification(event["id"], thing.get("payment_intent"), thing["id"], "")
+            return _notification(event["id"], thing.get("payment_intent"), thing["id"], "")
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            # Refused although Stripe signed it: Stripe repeats it for three days and shows the failure in its
+            # dashboard, so there's time to update this console and still read it.
             raise Forged("the notification has not the form of an event of Stripe's") from None
-        return None
 
     def ask(self, notification: Notification) -> list[ChannelRefund]:
         if notification.key:
@@ -266,6 +272,13 @@ def _payment_of(refund: Raw, references: set[str]) -> str:
     names = names_of_payment(refund)
     ours = [name for name in names if name in references]
     return next(iter(ours or names), "")
+
+
+def _ignored(kind: Any) -> None:
+    """Log an event that isn't about refunds. Raises TypeError where it has no kind at all."""
+    if not isinstance(kind, str):
+        raise TypeError("an event's type is a string")
+    logger.info("ignored a notification from Stripe of the type %r", kind[:100])
 
 
 def _notification(event: str, intent: str | None, charge: str | None, refund: str) -> Notification | None:

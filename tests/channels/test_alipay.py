@@ -479,6 +479,31 @@ def test_notification_pays_nothing_by_itself(customer, alipay_fake):
     assert alipay_fake.books() == ONCE
 
 
+OTHER_KINDS = [
+    {"notify_type": "open_app_auth_notify"},
+    {"notify_type": "servicemarket_order_notify", "notify_time": "", "notify_id": ""},
+    # Alipay's message service: other names, and a moment in milliseconds.
+    {"notify_type": "", "msg_method": "alipay.fund.trans.order.changed", "notify_time": "", "utc_timestamp": "1"},
+]
+
+
+@pytest.mark.parametrize("changes", OTHER_KINDS)
+def test_alipay_is_thanked_for_a_notification_of_an_unknown_type(paid, alipay_fake, client, caplog, changes):
+    caplog.set_level(logging.INFO, "payments")
+    body = alipay_fake.notification(str(paid.key), **changes)
+    answer = client.post("/webhooks/alipay/", body, content_type="application/x-www-form-urlencoded")
+    assert (answer.status_code, answer.content) == (200, b"success")
+    assert not Job.objects.filter(kind="take_notification").exists()
+    assert (changes["notify_type"] or changes["msg_method"]) in caplog.text
+
+
+@pytest.mark.parametrize("changes", OTHER_KINDS)
+def test_stranger_is_refused_whatever_type_of_notification_they_make_up(paid, alipay_fake, client, changes):
+    body = alipay_fake.notification(str(paid.key), **changes) + b"&subject2=x"
+    answer = client.post("/webhooks/alipay/", body, content_type="application/x-www-form-urlencoded")
+    assert (answer.status_code, answer.content) == (400, b"")
+
+
 def test_notification_without_a_refund_concerns_nobody(paid, alipay_fake, alipay_channel):
     body = alipay_fake.notification(str(paid.key), out_biz_no="", refund_fee="", gmt_refund="")
     assert read(alipay_channel, body) is None

@@ -103,6 +103,42 @@ def test_stripe_is_thanked_for_what_concerns_no_refund(paid, stripe_fake, kind):
     assert told() == 0
 
 
+OF_OTHER_FORMS = [
+    {"type": "payout.paid"},
+    {"type": "charge.dispute.created", "data": None},
+    {"type": "charge.succeeded", "data": []},
+    {"type": "invoice.paid", "data": {}},
+    {"type": "customer.created", "data": {"object": None}},
+    # Thin events name their object, and don't hold it.
+    {"object": "v2.core.event", "type": "v1.billing.meter.no_meter_found", "related_object": None},
+    {"type": "a.kind.of\nthe future" * 1000, "data": "anything"},
+]
+
+
+@pytest.mark.parametrize("event", OF_OTHER_FORMS, ids=lambda event: event["type"][:30])
+def test_stripe_is_thanked_for_an_event_of_an_unknown_type_whatever_it_holds(stripe_fake, caplog, event):
+    caplog.set_level(logging.INFO, "payments")
+    body = json.dumps({"id": "evt_1", **event}).encode()
+    assert post(body, stripe_fake.sign(body)).status_code == 200
+    assert told() == 0
+    [line] = [record.getMessage() for record in caplog.records if "ignored" in record.getMessage()]
+    assert event["type"][:9] in line
+    assert "\n" not in line and len(line) < 200
+
+
+def test_stranger_is_refused_whatever_type_of_event_they_make_up(stripe_fake):
+    for event in OF_OTHER_FORMS:
+        body = json.dumps({"id": "evt_1", **event}).encode()
+        refused(post(body, stripe_fake.sign(body, "whsec_guessed")))
+
+
+@pytest.mark.parametrize("kind", ["refund.updated", "charge.refunded"])
+def test_stripe_is_heard_about_a_refund_that_lacks_what_another_version_of_its_api_leaves_out(stripe_fake, kind):
+    body = stripe_fake.event_of({"id": "ch_1" if kind == "charge.refunded" else "re_1", "charge": "ch_1"}, kind)
+    assert post(body, stripe_fake.sign(body)).status_code == 200
+    assert told() == 1
+
+
 def test_refund_of_no_payment_concerns_nobody(stripe_fake):
     body = stripe_fake.event_of({"id": "re_1", "object": "refund", "charge": None}, "refund.created")
     assert post(body, stripe_fake.sign(body)).status_code == 200
