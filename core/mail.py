@@ -13,6 +13,7 @@ from django.utils import timezone, translation
 
 from core import jobs
 from core.models import Notice, User
+from core.text import isolated
 
 
 def notify(user: User, template: str, *, key: str, context: dict[str, Any], at: datetime, address: str = "") -> None:
@@ -52,7 +53,8 @@ def compose(notice: Notice, *, reveal: bool = False) -> EmailMultiAlternatives:
     by a template tag only then, and stands neither in the notice's row nor on the desk.
     """
     reader = notice.recipient
-    context = {**notice.context, "reader": reader, "base_url": settings.BASE_URL, "reveal": reveal}
+    typed = {name: _isolated(value) for name, value in notice.context.items()}
+    context = {**typed, "reader": reader, "base_url": settings.BASE_URL, "reveal": reveal}
     with translation.override(reader.language), timezone.override(reader.time_zone):
         subject = " ".join(render_to_string(f"mail/{notice.template}.subject.txt", context).split())
         text = render_to_string(f"mail/{notice.template}.txt", context)
@@ -62,6 +64,15 @@ def compose(notice: Notice, *, reveal: bool = False) -> EmailMultiAlternatives:
     )
     message.attach_alternative(html, "text/html")
     return message
+
+
+def _isolated(value: Any) -> Any:
+    """What people typed can't turn the words of a mail around it; anything else is left as it is."""
+    if isinstance(value, dict):
+        return {name: _isolated(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_isolated(each) for each in value]
+    return isolated(value) if isinstance(value, str) else value
 
 
 def _sender_domain() -> str:

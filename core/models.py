@@ -13,6 +13,7 @@ from django_fsm import transition
 from core.email_fields import EmailModelField
 from core.guards import AppendOnly
 from core.states import StateField, StatefulModel, arrows, known_states
+from core.text import isolated
 
 
 def zone_names() -> list[tuple[str, str]]:
@@ -67,7 +68,8 @@ class User(AbstractUser):
     objects: ClassVar[AccountManager] = AccountManager()
 
     def __str__(self) -> str:
-        return self.name or self.username
+        """The name as it's shown, in the middle of sentences too; `name` is what was typed."""
+        return isolated(self.name or self.username)
 
     def get_full_name(self) -> str:
         return str(self)

@@ -12,6 +12,7 @@ from certificates.wording import STATE_MARKS
 from core.desk.marks import EMPTY, Fact, time_mark
 from core.email_addresses import shown_email
 from core.templatetags.console_format import chip
+from core.text import isolated
 
 
 def certificate_chip(certificate: Certificate, at: datetime) -> SafeString:
@@ -47,7 +48,7 @@ def _company(application: Application) -> list[Fact]:
     return [
         Fact(gettext("Company"), application.company_name),
         Fact(gettext("Registration number"), application.company_number or EMPTY),
-        Fact(gettext("Address"), f"{application.company_address}, {application.company_city}"),
+        Fact(gettext("Address"), f"{isolated(application.company_address)}, {isolated(application.company_city)}"),
         Fact(gettext("Country"), application.company_country),
     ]
 

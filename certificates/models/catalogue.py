@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from certificates.states import AuthorityName, DomainType, Level
 from core.money import format_money
+from core.text import isolated
 
 
 class Product(models.Model):
@@ -44,7 +45,7 @@ class Product(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.brand} {self.level} {self.get_domain_type_display()}"
+        return f"{isolated(self.brand)} {self.level} {self.get_domain_type_display()}"
 
     @property
     def is_checked_by_staff(self) -> bool:

@@ -12,6 +12,7 @@ from lucide import _render_icon
 
 from core.email_addresses import shown_email
 from core.money import format_money
+from core.text import drop_turning
 
 register = template.Library()
 
@@ -52,6 +53,18 @@ def day(on: date | None) -> str:
 def email(address: str | None) -> str:
     """An email address for a reader: its domain in its own script; empty for None."""
     return shown_email(address) if address else ""
+
+
+@register.filter
+def bdi(text: Any) -> SafeString:
+    """What a person typed, beside other words: its direction ends where it ends."""
+    return format_html("<bdi>{}</bdi>", text)
+
+
+@register.filter
+def unturned(text: Any) -> str:
+    """What a person typed, where no markup can isolate it: without the characters that change the direction."""
+    return drop_turning(str(text))
 
 
 @register.simple_tag

@@ -12,6 +12,7 @@ from core.desk.marks import EMPTY, Fact, facts, money_mark, page_link, shown
 from core.email_addresses import shown_email
 from core.models import User
 from core.templatetags.console_format import chip
+from core.text import isolated
 from payments.admin.marks import READ_ALONG, payout_chip
 from payments.models import Payout
 from refunds.admin import words
@@ -95,7 +96,7 @@ def _facts(request: RefundRequest, by: User) -> list[Fact]:
     who = " · ".join(filter(None, [str(request.account), shown_email(request.account.email)]))
     return [
         Fact(_("Account"), page_link(request.account, by, who)),
-        Fact(_("Certificate"), page_link(certificate, by, f"{certificate.name} ({certificate.instance_id})")),
+        Fact(_("Certificate"), page_link(certificate, by, f"{isolated(certificate.name)} ({certificate.instance_id})")),
         Fact(_("Domains"), domains or EMPTY),
         Fact(_("Product"), str(certificate.product or EMPTY)),
         Fact(_("Certificate's state"), certificate.get_state_display()),

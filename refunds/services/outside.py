@@ -12,6 +12,7 @@ from certificates.states import CAN_END
 from core import audit
 from core.models import User
 from core.money import format_money
+from core.text import isolated
 from payments.exceptions import NotYours
 from payments.models import Difference
 from payments.services import Candidate, DifferenceMoved, take_as_payouts
@@ -116,4 +117,4 @@ def _certificate(share: Share) -> Candidate:
 
 
 def _name(certificate: Certificate) -> str:
-    return f"{certificate.shown_name} ({certificate.instance_id})"
+    return f"{isolated(certificate.shown_name)} ({certificate.instance_id})"
