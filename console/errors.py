@@ -3,13 +3,23 @@
 They read nothing of the request: Django's own parse its body again, and fail over one that cannot be parsed.
 """
 
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
+_TOO_LARGE = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
+
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, _TOO_LARGE):
+        return too_large()
     return _error_page(400, _("This request cannot be read"), _("Go back, and try it again from the page."))
+
+
+def too_large() -> HttpResponse:
+    advice = _("Nothing was stored. Go back, shorten what you entered or choose a smaller file, and send it again.")
+    return _error_page(413, _("This is too large to be read"), advice)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -9,12 +9,46 @@ from django.utils.translation import gettext_lazy as _
 from core.email_addresses import BadEmail, normalize_email
 from core.email_changes import EmailChangeError, EmailTaken, SameEmail, TooManyEmailChanges
 from core.email_fields import EmailFormField
-from core.forms import PanelForm
+from core.forms import PanelForm, TidyForm
 from core.models import User
-from core.text import drop_invisible
+from core.text import read_code
 
 
-class SettingsForm(forms.ModelForm):
+class LoginForm(TidyForm, allauth.LoginForm):
+    """Sign-in by user name or by email address, however they're written."""
+
+    def clean_login(self) -> str:
+        return read_code(super().clean_login())
+
+    def user_credentials(self) -> dict[str, Any]:
+        """What is typed as a user name, and its stored form as an address if it's one."""
+        login = self.cleaned_data["login"]
+        credentials = {"username": login, "password": self.cleaned_data["password"]}
+        try:
+            return {**credentials, "email": normalize_email(login)}
+        except BadEmail:
+            return credentials
+
+
+class ReauthenticateForm(TidyForm, allauth.ReauthenticateForm):
+    """One's own password, asked for once more."""
+
+
+class ChangePasswordForm(TidyForm, allauth.ChangePasswordForm):
+    """A new password, set with the old one."""
+
+
+class ResetPasswordForm(TidyForm, allauth.ResetPasswordForm):
+    """The address to which a link for a new password goes."""
+
+    email = EmailFormField(label=_("Email address"))
+
+
+class ResetPasswordKeyForm(TidyForm, allauth.ResetPasswordKeyForm):
+    """A new password, set by that link."""
+
+
+class SettingsForm(TidyForm, forms.ModelForm):
     """What a person may change about their own account."""
 
     class Meta:
@@ -55,23 +89,3 @@ _REFUSED = {
     EmailTaken: _("Another account has this address already."),
     TooManyEmailChanges: _("You have asked for too many changes today. Try again tomorrow."),
 }
-
-
-class LoginForm(allauth.LoginForm):
-    """Sign-in by user name or by email address, however the address is written."""
-
-    def clean_login(self) -> str:
-        return drop_invisible(self.cleaned_data["login"])
-
-    def user_credentials(self) -> dict[str, Any]:
-        """What is typed as a user name, and its stored form as an address if it's one."""
-        login = self.cleaned_data["login"]
-        credentials = {"username": login, "password": self.cleaned_data["password"]}
-        try:
-            return {**credentials, "email": normalize_email(login)}
-        except BadEmail:
-            return credentials
-
-
-class ResetPasswordForm(allauth.ResetPasswordForm):
-    email = EmailFormField(label=_("Email address"))

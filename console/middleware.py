@@ -9,6 +9,7 @@ from django.shortcuts import resolve_url
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
+from console import errors
 from console.views import healthz
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -22,6 +23,19 @@ class HealthMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return healthz(request) if request.path_info == "/healthz" else self.get_response(request)
+
+
+class LargestRequestMiddleware:
+    """Refuses what is larger than any form before it's read: Django itself limits the text in a body, not its files."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or ""
+        # What says no length is read as empty. No honest length has as many digits as Python refuses to convert.
+        is_too_large = length.isdecimal() and (len(length) > 18 or int(length) > settings.LARGEST_REQUEST)
+        return errors.too_large() if is_too_large else self.get_response(request)
 
 
 class NoNulMiddleware:

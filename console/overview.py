@@ -23,6 +23,7 @@ from certificates.states import APPLICATION_RUNNING, ShownState, shown_as
 from console.rows import Row, row_of
 from core.models import User
 from core.prepared import Late, Prepared
+from core.text import read_search
 from refunds.models import RefundRequest
 from refunds.parts import came_back_among
 
@@ -99,7 +100,7 @@ class Filters:
         status = query.get("status", "")
         return cls(
             status=status if status in STATUSES else "",
-            search=query.get("q", "").strip()[:LONGEST_SEARCH],
+            search=read_search(query.get("q", ""), limit=LONGEST_SEARCH),
             cursor=_read_cursor(query.get("after", "")) or _read_cursor(query.get("before", ""), is_before=True),
         )
 

@@ -84,6 +84,19 @@ BASE_URL = os.environ.get("BASE_URL", f"http://localhost:{PORT}" if DEMO else f"
 CSRF_TRUSTED_ORIGINS = _words("CSRF_TRUSTED_ORIGINS")
 CSRF_FAILURE_VIEW = "console.errors.csrf_failure"
 
+# --- What a request may hold ---------------------------------------------------------------------
+
+# In bytes. The largest form without its files is Apply: 30,000 characters of domains and 64 KiB of CSR, some 360 KiB
+# as browsers write them; Upload takes 256 KiB of certificates and key.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024
+# With its files: the bank's answer has at most 1,000,000 bytes. Twice that, so that a file which is somewhat too large
+# is answered beside its field. Files of this size stay in memory: a private key is never written to disk.
+LARGEST_REQUEST = FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+# An account's permissions and groups, or the hundred requests that are approved together.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
+
 # --- The database ------------------------------------------------------------------------------
 
 DATABASE_URL = os.environ.get("DATABASE_URL") or f"sqlite:///{quote(str(VAR_DIR / 'console.sqlite3'))}"
@@ -134,6 +147,7 @@ MIDDLEWARE = [
     "console.middleware.HealthMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "console.middleware.LargestRequestMiddleware",
     "console.middleware.NoNulMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -255,7 +269,14 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
 ACCOUNT_ADAPTER = "console.adapters.AccountAdapter"
-ACCOUNT_FORMS = {"login": "console.forms.LoginForm", "reset_password": "console.forms.ResetPasswordForm"}
+# As allauth's own, with what every form of the console does to a text that is typed or pasted.
+ACCOUNT_FORMS = {
+    "login": "console.forms.LoginForm",
+    "reauthenticate": "console.forms.ReauthenticateForm",
+    "change_password": "console.forms.ChangePasswordForm",
+    "reset_password": "console.forms.ResetPasswordForm",
+    "reset_password_from_key": "console.forms.ResetPasswordKeyForm",
+}
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"

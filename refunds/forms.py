@@ -5,11 +5,12 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from core.forms import PanelForm
 from refunds.models import LONGEST_REASON
 from refunds.states import Reason
 
 
-class ReasonForm(forms.Form):
+class ReasonForm(PanelForm):
     """One of the service's reasons; *Other* with a text of 1 to 1,000 characters, not counting the space around it.
 
     What was typed beside another reason is kept for whoever goes back, and counts for nothing.
@@ -19,11 +20,7 @@ class ReasonForm(forms.Form):
         choices=Reason.choices,
         error_messages={"required": _("Choose a reason."), "invalid_choice": _("Choose one of the reasons listed.")},
     )
-    reason_text = forms.CharField(required=False)
-
-    def clean_reason_text(self) -> str:
-        # Browsers send a line's end as two characters and count it as one.
-        return self.cleaned_data["reason_text"].replace("\r\n", "\n")
+    reason_text = forms.CharField(required=False, widget=forms.Textarea)
 
     def clean(self) -> dict[str, Any]:
         if self.cleaned_data.get("reason") != Reason.OTHER:

@@ -76,6 +76,8 @@ class RecordClosed(Answer):
 
 
 class IssuedForm(ActForm):
+    as_sent = frozenset(["pem"])
+
     pem = forms.CharField(
         label=_("Certificate"),
         max_length=LONGEST_PEM,

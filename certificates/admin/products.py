@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -15,9 +14,10 @@ from certificates.states import AuthorityName, DomainType, Level
 from certificates.wording import name_of
 from core.desk.changes import AuditedChanges
 from core.desk.fields import AmountField, CurrencyField, amount_in
-from core.desk.lists import ListFilter
+from core.desk.lists import ListFilter, RowForm
 from core.desk.marks import EMPTY, money_mark
 from core.money import plain_amount
+from core.text import drop_turning
 
 LARGEST_PRICE = 10**12  # minor units
 
@@ -27,7 +27,7 @@ IDENTITY = ("brand", "level", "domain_type", "free")
 SHOWN = (*IDENTITY, "shown_price", "further", "authority")
 
 
-class ProductForm(forms.ModelForm):
+class ProductForm(RowForm):
     """Prices are typed in major units. What the product is, is given once; the price may change."""
 
     price = AmountField(
@@ -92,6 +92,11 @@ class ProductForm(forms.ModelForm):
         return minor
 
 
+def _plain(product: Product) -> str:
+    """A product's name as it's searched for, in small letters and without marks of direction."""
+    return drop_turning(name_of(product)).lower()
+
+
 class LevelFilter(ListFilter):
     title = _("validation level")
     parameter_name = "level"
@@ -124,7 +129,7 @@ class ProductAdmin(AuditedChanges):
     def search(self, queryset: QuerySet[Any], needle: str) -> QuerySet[Any]:
         """There are some dozens of them, and their names stand in no column."""
         wanted = needle.lower()
-        found = [product.pk for product in Product.objects.all() if name_of(product).lower().startswith(wanted)]
+        found = [product.pk for product in Product.objects.all() if _plain(product).startswith(wanted)]
         return queryset.filter(pk__in=found)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from certificates.models import Voucher
 from core.desk.changes import AuditedChanges
 from core.desk.fields import PLAIN, AccountField, AmountField, CurrencyField, read_amount
-from core.desk.lists import ListFilter, accounts_named
+from core.desk.lists import ListFilter, RowForm, accounts_named
 from core.desk.marks import EMPTY, money_mark, mono, time_mark
+from core.forms import CodeField
 from core.models import User
 from core.money import plain_amount
 from core.templatetags.console_format import chip
@@ -41,7 +42,7 @@ def new_code() -> str:
     return "-".join("".join(secrets.choice(CODE_ALPHABET) for _ in range(4)) for _ in range(4))
 
 
-class VoucherForm(forms.ModelForm):
+class VoucherForm(RowForm):
     """For whom and in which currency is said once; how much and until when may be changed while it is unused."""
 
     account = AccountField()
@@ -53,7 +54,7 @@ class VoucherForm(forms.ModelForm):
         widget=forms.DateTimeInput(format="%Y-%m-%d %H:%M", attrs=PLAIN),
         error_messages={"invalid": _("Write it as 2027-01-31 23:59.")},
     )
-    code = forms.CharField(
+    code = CodeField(
         label=_("Code"),
         required=False,
         max_length=40,

@@ -14,13 +14,14 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from certificates.csr import LEAKED, SigningRequest, UnusableCsr, read_request
+from certificates.csr import LONGEST_TEXT as LONGEST_CSR
 from certificates.models import Certificate
 from certificates.names import UnfitNames, names_of
 from certificates.pem import holds_private_key
 from certificates.services.applications import Submission, draft_of
 from certificates.states import AuthorityName, DomainType, KeyType, Verification
 from core.email_fields import EmailFormField
-from core.forms import PanelForm, has_invisible
+from core.forms import CodeField, PanelForm
 
 LONGEST_DOMAINS = 30_000
 # What X.520 gives a company's name and a city, in octets: more does not fit into a certificate.
@@ -38,12 +39,6 @@ DOMAINS_HINTS = {
     DomainType.WILDCARD: _("One wildcard, such as *.example.com; example.com itself may stand beside it."),
     DomainType.MULTI: _("One name a line. A name with and without www. counts as one."),
 }
-
-
-def check_plain(text: str) -> None:
-    """Refuse what nobody can see and no certificate, mail or list may hold."""
-    if has_invisible(text):
-        raise ValidationError(_("This holds invisible characters. Type it anew instead of pasting it."))
 
 
 def check_phone(text: str) -> None:
@@ -71,11 +66,14 @@ class Line(forms.CharField):
         messages = {
             "required": required,
             "max_length": _("This is too long: at most %(limit_value)d characters."),
-            "null_characters_not_allowed": _("This holds invisible characters. Type it anew instead of pasting it."),
         }
         widget = forms.TextInput(attrs={"autocomplete": autocomplete, "maxlength": None})
-        kwargs = {"widget": widget, "error_messages": messages, "validators": [check_plain], **kwargs}
+        kwargs = {"widget": widget, "error_messages": messages, **kwargs}
         super().__init__(label=label, max_length=max_length, **kwargs)
+
+
+class CodeLine(Line, CodeField):
+    """A number of one line."""
 
 
 @lru_cache
@@ -92,14 +90,15 @@ class ApplyForm(PanelForm):
     A private key pasted into any field is taken out before anything else: it is neither kept nor shown again.
     """
 
-    domains = forms.CharField(
+    as_sent = frozenset(["csr"])
+
+    domains = CodeField(
         label=_("Domains"),
         max_length=LONGEST_DOMAINS,
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocapitalize": "none", "maxlength": None}),
         error_messages={
             "required": _("Enter the domain name that the certificate is for."),
             "max_length": _("This is too long for a list of domains."),
-            "null_characters_not_allowed": _("This holds characters that no domain name may hold."),
         },
     )
     verification = forms.ChoiceField(
@@ -113,7 +112,7 @@ class ApplyForm(PanelForm):
     )
     contact_name = Line(_("Name"), _("Enter the name of a person whom we can ask."), 100, autocomplete="name")
     contact_email = EmailFormField(error_messages={"required": _("Enter the contact's email address.")})
-    contact_phone = Line(
+    contact_phone = CodeLine(
         _("Telephone"), _("Enter the contact's telephone number."), 40, autocomplete="tel", validators=[check_phone]
     )
     company_name = Line(
@@ -121,10 +120,12 @@ class ApplyForm(PanelForm):
         _("Enter the company's name as it is registered."),
         200,
         autocomplete="organization",
-        validators=[check_plain, FitsOctets(MOST_COMPANY_OCTETS)],
+        validators=[FitsOctets(MOST_COMPANY_OCTETS)],
         help_text=_("As it is registered; it stands in the certificate."),
     )
-    company_number = Line(_("Registration number"), _("Enter the number under which the company is registered."), 60)
+    company_number = CodeLine(
+        _("Registration number"), _("Enter the number under which the company is registered."), 60
+    )
     company_country = forms.ChoiceField(
         label=_("Country or region"),
         error_messages={
@@ -137,7 +138,7 @@ class ApplyForm(PanelForm):
         _("Enter the city of the company's seat."),
         100,
         autocomplete="address-level2",
-        validators=[check_plain, FitsOctets(MOST_CITY_OCTETS)],
+        validators=[FitsOctets(MOST_CITY_OCTETS)],
     )
     company_address = Line(
         _("Address"), _("Enter the address of the company's seat."), 200, autocomplete="street-address"
@@ -154,12 +155,16 @@ class ApplyForm(PanelForm):
     csr = forms.CharField(
         label=_("CSR"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 8, "class": "mono", "spellcheck": "false", "autocomplete": "off"}),
+        max_length=LONGEST_CSR,
+        widget=forms.Textarea(attrs={"rows": 8, "class": "mono", "spellcheck": "false", "maxlength": None}),
         help_text=_(
             "In PEM, with an RSA key of 2048 bits or more or an EC key (P-256, P-384), for the domains above. "
             "Never paste the private key."
         ),
-        error_messages={"null_characters_not_allowed": _("This is no CSR. Paste it as text, in PEM.")},
+        error_messages={
+            "max_length": _("This is too long for a CSR."),
+            "null_characters_not_allowed": _("This is no CSR. Paste it as text, in PEM."),
+        },
     )
 
     def __init__(self, data: Any = None, *, certificate: Certificate) -> None:

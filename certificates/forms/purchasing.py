@@ -12,7 +12,7 @@ from certificates.prices import FEWEST_NAMES, MOST_NAMES
 from certificates.quotes import Basket
 from certificates.states import DomainType
 from certificates.wording import why_not_shared
-from core.forms import PanelForm
+from core.forms import CodeField, PanelForm
 
 NOT_FOR_SALE = _("This product is not for sale, or no longer. Choose one of those listed.")
 HOW_MANY_NAMES = _("Enter a whole number from %(fewest)d to %(most)d.")
@@ -32,15 +32,12 @@ ANOTHER_QUANTITY, ANOTHER_VOUCHER = _("Choose another quantity."), _("Use anothe
 class VoucherForm(PanelForm):
     """A voucher's code; all that a renewal asks."""
 
-    voucher = forms.CharField(
+    voucher = CodeField(
         label=_("Voucher code"),
         required=False,
         max_length=40,
         help_text=_("Optional. A voucher pays for one order; its part of the price is never refunded."),
-        error_messages={
-            "max_length": VOUCHER_FAULTS[VoucherRefused.UNKNOWN],
-            "null_characters_not_allowed": VOUCHER_FAULTS[VoucherRefused.UNKNOWN],
-        },
+        error_messages={"max_length": VOUCHER_FAULTS[VoucherRefused.UNKNOWN]},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "maxlength": None}),
     )
 

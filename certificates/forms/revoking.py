@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from certificates.models import Certificate
 from certificates.names import shown
 from certificates.states import RevocationReason
-from core.forms import PanelForm
+from core.forms import CodeField, PanelForm
 
 # A name of 253 ASCII characters is never longer in Unicode.
 LONGEST_TYPED = 255
@@ -24,7 +24,7 @@ class RevokeForm(PanelForm):
             "invalid_choice": _("Choose one of the reasons in the list."),
         },
     )
-    domain = forms.CharField(
+    domain = CodeField(
         label=_("Domain, to confirm"),
         max_length=LONGEST_TYPED,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),

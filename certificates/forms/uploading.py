@@ -12,7 +12,7 @@ from certificates.chains import BrokenChain, check_chain, load_chain
 from certificates.pem import holds_private_key, text_of
 from certificates.private_keys import LONGEST_KEY, UnusableKey, check_key
 from certificates.x509 import Handover, HoldsPrivateKey, UnreadableCertificate, read_certificate
-from core.forms import PanelForm, has_invisible
+from core.forms import PanelForm
 
 LONGEST_NAME = 100
 # Of all that is sent, pasted and in files; a chain of ten large certificates takes 30 KiB.
@@ -20,8 +20,8 @@ MOST_BYTES = 256 * 1024
 # As many as an authority puts into one certificate; each makes several terms to search for.
 MOST_NAMES = 250
 
-_HIDDEN = gettext_lazy("The name holds characters that cannot be seen. Type it anew.")
-_AREA = {"class": "mono", "spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"}
+_TOO_LARGE = gettext_lazy("This is too large: at most 256 KiB in all. Give the certificate and key alone.")
+_AREA = {"class": "mono", "spellcheck": "false", "autocomplete": "off", "autocapitalize": "off", "maxlength": None}
 
 
 class SecretArea(forms.Textarea):
@@ -34,25 +34,27 @@ class SecretArea(forms.Textarea):
 class UploadForm(PanelForm):
     """A name, a certificate with its chain, and its key. Valid, it holds `handover`, and of the key nothing."""
 
+    as_sent = frozenset(["chain", "key"])
     handover: Handover
     came_by: str  # the field that the chain came by
 
     name = forms.CharField(
         label=gettext_lazy("Name"),
         help_text=gettext_lazy("Under which you find it in the list: 1 to 100 characters."),
-        error_messages={
-            "required": gettext_lazy("Give it a name, by which you find it again."),
-            "null_characters_not_allowed": _HIDDEN,
-        },
+        error_messages={"required": gettext_lazy("Give it a name, by which you find it again.")},
     )
     chain = forms.CharField(
         label=gettext_lazy("Certificate and chain"),
         required=False,
+        max_length=MOST_BYTES,
         widget=forms.Textarea(attrs={**_AREA, "rows": 8}),
         help_text=gettext_lazy(
             "In PEM: your own certificate first, then the one that issued it, and so on. The root may be left out."
         ),
-        error_messages={"null_characters_not_allowed": gettext_lazy("This is no text. Copy the certificate again.")},
+        error_messages={
+            "max_length": _TOO_LARGE,
+            "null_characters_not_allowed": gettext_lazy("This is no text. Copy the certificate again."),
+        },
     )
     chain_file = forms.FileField(
         label=gettext_lazy("Or the certificate's file"),
@@ -62,12 +64,16 @@ class UploadForm(PanelForm):
     key = forms.CharField(
         label=gettext_lazy("Private key"),
         required=False,
+        max_length=MOST_BYTES,
         widget=SecretArea(attrs={**_AREA, "rows": 5}),
         help_text=gettext_lazy(
             "In PEM, without a passphrase. It is compared with the certificate and thrown away: never stored, and "
             "never shown again. If something else has to be corrected, it must be given once more."
         ),
-        error_messages={"null_characters_not_allowed": gettext_lazy("This is no text. Copy the key again.")},
+        error_messages={
+            "max_length": _TOO_LARGE,
+            "null_characters_not_allowed": gettext_lazy("This is no text. Copy the key again."),
+        },
     )
     key_file = forms.FileField(
         label=gettext_lazy("Or the key's file"),
@@ -80,8 +86,6 @@ class UploadForm(PanelForm):
         name = str(self.cleaned_data["name"])
         if holds_private_key(name):
             raise forms.ValidationError(_("This was a private key, not a name. It was not kept."))
-        if has_invisible(name):
-            raise forms.ValidationError(_HIDDEN)
         if len(name) > LONGEST_NAME:
             words = _("The name has %(length)d characters; at most %(most)d fit.")
             raise forms.ValidationError(words % {"length": len(name), "most": LONGEST_NAME})
@@ -92,7 +96,7 @@ class UploadForm(PanelForm):
         """Reads the chain and the key together, and lets go of the key whatever comes of it."""
         self._forget_stray_keys()
         if largest := self._too_large():
-            self.add_error(largest, _("This is too large: at most 256 KiB in all. Give the certificate and key alone."))
+            self.add_error(largest, _TOO_LARGE)
         else:
             certificate = self._read_chain(*self._given("chain"))
             self._check_key(*self._given("key"), certificate)

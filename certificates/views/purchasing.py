@@ -104,7 +104,7 @@ def _take_step(request: SignedInRequest, panel: Panel) -> HttpResponse:
         # The same form again: a double click, or the back button.
         return to_panel("order", known.number, done=BOUGHT)
     if step == BACK:
-        typed = {name: request.POST.get(name, "") for name in form.fields}
+        typed = {name: form.data.get(name, "") for name in form.fields}
         return _choose(request, panel, panel.form_class(initial=typed))
     if not form.is_valid():
         return _choose(request, panel, form, status=UNPROCESSABLE)
@@ -146,7 +146,7 @@ def _show_terms(request: SignedInRequest, panel: Panel, form: VoucherForm, seen:
     now = purchasing.quote(basket, by=request.user, at=at)
     context = {
         **panel.context(at),
-        "typed": {name: request.POST.get(name, "") for name in form.fields},
+        "typed": {name: form.data.get(name, "") for name in form.fields},
         "token": quotes.sign(quotes.new_form(request.user, basket, now)),
         "changes": quotes.changes_between(seen.quote, now) if seen else [],
         "must_look_again": is_buying,

@@ -6,7 +6,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import admin as auth
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
@@ -21,6 +21,7 @@ from core.desk.lists import ListFilter
 from core.desk.marks import EMPTY, time_mark
 from core.desk.pages import Waiting
 from core.email_addresses import shown_email
+from core.forms import TidyForm
 from core.models import User
 from core.templatetags.console_format import chip
 
@@ -54,7 +55,7 @@ class SuperusersChange(AuditedChanges):
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
-class AccountForm(forms.ModelForm):
+class AccountForm(TidyForm, forms.ModelForm):
     """What both forms of an account ask."""
 
     language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES)
@@ -89,6 +90,10 @@ UNSETTLED = "unsettled"
 UNSETTLED_ACCOUNTS = ~Q(unsettled_email="")
 
 
+class ChangePasswordForm(TidyForm, AdminPasswordChangeForm):
+    """An account's new password, set by staff."""
+
+
 class KindFilter(ListFilter):
     title = _("kind")
     parameter_name = "kind"
@@ -116,6 +121,7 @@ class KindFilter(ListFilter):
 class UserAdmin(SuperusersChange, auth.UserAdmin):
     form = ChangeAccountForm
     add_form = NewAccountForm
+    change_password_form = ChangePasswordForm
     list_display = ("username", "name", "address", "kind", "last_seen")
     list_filter = (KindFilter,)
     ordering = ("username",)

@@ -10,28 +10,14 @@ from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.forms import PanelForm
 from core.models import User
 
 
-class ActForm(forms.Form):
+class ActForm(PanelForm):
     """What an act is told. `seen` says which state of things the page showed."""
 
     seen = forms.CharField(widget=forms.HiddenInput, required=False, max_length=200)
-
-    # An empty field is answered with the act's own sentence, not the browser's.
-    use_required_attribute = False
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("label_suffix", "")
-        super().__init__(*args, **kwargs)
-
-
-class TextArea(forms.Textarea):
-    """A text area whose line breaks count as one character, as browsers count and people expect; sent are two."""
-
-    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
-        value = super().value_from_datadict(data, files, name)
-        return value.replace("\r\n", "\n") if value else value
 
 
 def long_text(label: Any, *, limit: int, help_text: Any = "", required: bool = True, missing: Any = None) -> Any:
@@ -41,7 +27,7 @@ def long_text(label: Any, *, limit: int, help_text: Any = "", required: bool = T
         help_text=help_text,
         required=required,
         max_length=limit,
-        widget=TextArea(attrs={"rows": 5}),
+        widget=forms.Textarea(attrs={"rows": 5}),
         error_messages={"required": missing or _("Write something here.")},
     )
 

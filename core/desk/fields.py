@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from core.desk.lists import accounts_named
+from core.forms import CodeField
 from core.models import User
 from core.money import AmountError, format_money, parse_amount
 
@@ -16,7 +17,7 @@ LONGEST_AMOUNT = 30  # characters
 PLAIN = {"autocomplete": "off", "spellcheck": "false"}
 
 
-class AccountField(forms.CharField):
+class AccountField(CodeField):
     """An account by its whole user name or email address; a list to choose from would name every customer."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -36,7 +37,7 @@ class AccountField(forms.CharField):
         return User.objects.get(pk=found[0]) if found else None
 
 
-class CurrencyField(forms.CharField):
+class CurrencyField(CodeField):
     """A currency by its code."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -50,7 +51,7 @@ class CurrencyField(forms.CharField):
         return code
 
 
-class AmountField(forms.CharField):
+class AmountField(CodeField):
     """An amount in major units, as text: only with its currency, which another field holds, is it an amount."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -1,19 +1,24 @@
 """Lists of the desk: no crafted address fails, no count grows with the table, nothing is added, changed or deleted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, cast
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR, ChangeList
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.forms import TidyForm
 from core.models import User
+from core.text import read_search
 
 # Rows that are counted beyond those before the page; people read "999+".
 COUNT_LIMIT = 1000
@@ -90,9 +95,30 @@ def accounts_named(needle: str) -> list[int]:
     return list(User.objects.filter(named).values_list("pk", flat=True)[:50])
 
 
+def ids_in(texts: Iterable[str], key: Any) -> list[Any]:
+    """The ids that texts hold, each once, as the column `key` stores them. Raises ValidationError for what is no id.
+
+    A database asked for what doesn't fit into its column fails instead of finding nothing.
+    """
+    return list(dict.fromkeys(_id_in(text, key) for text in texts))
+
+
+def _id_in(text: str, key: Any) -> Any:
+    if "\0" in text:
+        raise ValidationError("an id holds no NUL")
+    found = key.to_python(text)
+    key.run_validators(found)
+    return found
+
+
+class RowForm(TidyForm, forms.ModelForm):
+    """The form of a row that staff write themselves."""
+
+
 class SafeLists(admin.ModelAdmin):
     """Stock lists answer 500 to a crafted look-up and count every row."""
 
+    form = RowForm
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False
@@ -127,7 +153,7 @@ class SafeLists(admin.ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Whole keys and beginnings, which indexes serve; the stock search looks inside every text of the table."""
-        needle = search_term.strip()[:LONGEST_SEARCH]
+        needle = read_search(search_term, limit=LONGEST_SEARCH)
         return (self.search(queryset, needle) if needle else queryset), False
 
     def search(self, queryset: QuerySet[Any], needle: str) -> QuerySet[Any]:
@@ -136,6 +162,16 @@ class SafeLists(admin.ModelAdmin):
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Django shows the search box where this is not empty; what is searched, `search` says."""
         return ("pk",) if type(self).search is not SafeLists.search else ()
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """An action on the rows that were ticked, unless what was sent holds something other than their ids."""
+        try:
+            ids_in(request.POST.getlist(ACTION_CHECKBOX_NAME), self.opts.pk)
+        except ValidationError:
+            words = gettext("Nothing was done: the selection can't be read. Select the rows in the list again.")
+            self.message_user(request, words, messages.WARNING)
+            return None
+        return super().response_action(request, queryset)
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
         """Unknown rows are 404, as everywhere in the console."""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.desk.acts import Act, ActForm, Outcome, long_text
+from core.forms import CodeField
 from core.templatetags.console_format import moment
 from payments.admin.marks import waits_for
 from payments.admin.standing import (
@@ -174,7 +175,7 @@ class WrongDay(Exception):
 
 
 class PaidForm(ActForm):
-    external_reference = forms.CharField(
+    external_reference = CodeField(
         label=_("Outside reference"),
         max_length=200,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),

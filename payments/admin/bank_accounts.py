@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from core.desk.acts import Act, ActForm, Outcome
 from core.desk.fields import PLAIN
 from core.desk.marks import Fact, mono, time_mark
+from core.forms import CodeField
 from payments.exceptions import NotYours
 from payments.models import BankAccount, Payment
 from payments.payers import (
@@ -46,7 +47,7 @@ class AccountForm(ActForm):
         widget=forms.TextInput(attrs=PLAIN),
         error_messages={"required": _("Enter the name that the account is under.")},
     )
-    number = forms.CharField(
+    number = CodeField(
         label=_("Account number"),
         max_length=LONGEST_TYPED,
         widget=forms.TextInput(attrs=PLAIN),

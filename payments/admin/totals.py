@@ -18,6 +18,7 @@ from core.clock import service_day
 from core.csv_cells import safe_cell
 from core.desk.marks import EMPTY, money_mark
 from core.desk.pages import SAFE
+from core.forms import PanelForm
 from core.money import plain_amount
 from payments.days import zone_name
 from payments.states import Channel
@@ -54,7 +55,7 @@ class Line:
         return money_mark(amount, self.total.currency) if self.total and amount else EMPTY
 
 
-class DayForm(forms.Form):
+class DayForm(PanelForm):
     day = forms.DateField(
         label=_("Day"),
         required=False,
@@ -65,7 +66,7 @@ class DayForm(forms.Form):
     channel = forms.ChoiceField(choices=Channel.choices, required=False)
 
     def __init__(self, *args: Any, today: date, **kwargs: Any) -> None:
-        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        super().__init__(*args, **kwargs)
         self.today = today
         self.fields["day"].widget.attrs.update({"min": FIRST_DAY.isoformat(), "max": today.isoformat()})
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from certificates.models import Certificate, SearchTerm
-from core.desk.lists import accounts_named
+from core.desk.lists import accounts_named, ids_in
 from core.desk.marks import money_mark, time_mark
 from core.desk.pages import Desk, Waiting, staff_of
 from core.models import User
@@ -149,7 +149,4 @@ def _selected(request: HttpRequest, listed: QuerySet[RefundRequest]) -> list[int
     """
     if request.POST.get("select_across") == "1":
         return list(listed.values_list("pk", flat=True)[: LIMIT + 1])
-    ticked = [
-        number for number in request.POST.getlist(ACTION_CHECKBOX_NAME) if number.isdecimal() and len(number) < 19
-    ]
-    return [int(number) for number in ticked[: LIMIT + 1]]
+    return ids_in(request.POST.getlist(ACTION_CHECKBOX_NAME), RefundRequest._meta.pk)[: LIMIT + 1]
