@@ -21,7 +21,7 @@ from certificates.pem import holds_private_key
 from certificates.services.applications import Submission, draft_of
 from certificates.states import AuthorityName, DomainType, KeyType, Verification
 from core.email_fields import EmailFormField
-from core.forms import CodeField, PanelForm
+from core.forms import LONGEST_TEXT, CodeField, PanelForm
 
 LONGEST_DOMAINS = 30_000
 # What X.520 gives a company's name and a city, in octets: more does not fit into a certificate.
@@ -171,7 +171,8 @@ class ApplyForm(PanelForm):
         self.certificate = certificate
         assert certificate.product is not None  # noqa: S101 - what was uploaded is never applied for
         self.product = certificate.product
-        self.leaks = frozenset(name for name in data or () if holds_private_key(str(data[name])))
+        # What's beyond that is refused as too long, and not shown again.
+        self.leaks = frozenset(name for name in data or () if holds_private_key(str(data[name])[:LONGEST_TEXT]))
         super().__init__(_without(data, self.leaks), initial=initial_of(certificate))
         self.fields["domains"].help_text = DOMAINS_HINTS[DomainType(self.product.domain_type)]
         self._offer()
