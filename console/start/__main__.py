@@ -62,7 +62,7 @@ def _serve() -> int:
     try:
         supervisor.start("server", _server(listener.fileno()), descriptors=(listener.fileno(),))
         listener.close()
-        supervisor.start("worker", [sys.executable, "manage.py", "worker"])
+        supervisor.start("worker", [sys.executable, "manage.py", "worker"], is_restarted=True)
         return supervisor.watch(meanwhile=_greeting(accounts))
     finally:
         supervisor.stop()

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -47,16 +48,20 @@ def console(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
-def running_in(folder: Path) -> list[psutil.Process]:
-    """Every process that was started with this folder as its VAR_DIR, whatever became of its parent."""
-    return [process for process in psutil.process_iter() if _folder_of(process) == str(folder)]
+def running_in(folder: Path, *ending: str) -> list[psutil.Process]:
+    """Every process that was started with this folder as its VAR_DIR, whatever became of its parent.
+
+    `ending` picks those whose command line ends so.
+    """
+    return [process for process in psutil.process_iter() if _is_of(process, folder, ending)]
 
 
-def _folder_of(process: psutil.Process) -> str | None:
+def _is_of(process: psutil.Process, folder: Path, ending: tuple[str, ...]) -> bool:
     try:
-        return process.environ().get("VAR_DIR")
+        words = process.cmdline()
+        return process.environ().get("VAR_DIR") == str(folder) and tuple(words[len(words) - len(ending) :]) == ending
     except psutil.Error:
-        return None
+        return False
 
 
 def test_an_operator_starts_it_reads_where_it_is_and_ends_it_without_a_trace(
@@ -72,11 +77,24 @@ def test_an_operator_starts_it_reads_where_it_is_and_ends_it_without_a_trace(
     assert running_in(tmp_path) == []
 
 
-def test_when_one_of_the_two_dies_the_other_is_stopped_and_it_is_said(
-    console: subprocess.Popen[str], tmp_path: Path
-) -> None:
-    [worker] = [process for process in running_in(tmp_path) if process.cmdline()[-2:] == ["manage.py", "worker"]]
+def test_a_worker_that_died_restarts_and_the_console_goes_on(console: subprocess.Popen[str], tmp_path: Path) -> None:
+    [worker] = running_in(tmp_path, "manage.py", "worker")
+    with sqlite3.connect(tmp_path / "console.sqlite3") as database:
+        # The worker refuses to run without its guards, so the next one dies at once.
+        database.execute("DROP TRIGGER guard_core_auditentry_update")
     worker.kill()
-    assert "The worker ended by itself (exit -9), so the console stops." in console.stdout.read()
+    assert console.stdout.readline() == "The worker stopped (signal 9) and restarts in 1 second.\n"
+    assert console.stdout.readline() == "The worker stopped (exit code 1) and restarts in 2 seconds.\n"
+    with urllib.request.urlopen(f"http://127.0.0.1:{console.port}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    console.send_signal(signal.SIGTERM)
+    assert console.wait(30) == 0
+    assert running_in(tmp_path) == []
+
+
+def test_when_the_server_dies_the_console_stops_and_says_so(console: subprocess.Popen[str], tmp_path: Path) -> None:
+    server = min(running_in(tmp_path, "console.wsgi"), key=lambda process: process.pid)
+    server.kill()
+    assert "The server stopped (signal 9), so the console stops too." in console.stdout.read()
     assert console.wait(30) == 1
     assert running_in(tmp_path) == []
