@@ -40,6 +40,7 @@ OURS = (
 IN_PRODUCTION = {
     "SECRET_KEY": secrets.token_urlsafe(64),
     "ALLOWED_HOSTS": "console.example.com",
+    "DEFAULT_FROM_EMAIL": "Console <console@example.com>",
     "KEY_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
 }
 IN_TESTS = {"DJANGO_SETTINGS_MODULE": "tests.settings"}

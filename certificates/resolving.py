@@ -9,9 +9,9 @@ import dns.name
 import dns.nameserver
 import dns.resolver
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
 from django.db.models import TextChoices
 
+LARGEST_PORT = 65_535
 # What is shown of something else that was found.
 LONGEST_SHOWN = 80
 
@@ -62,29 +62,19 @@ def _resolver() -> dns.resolver.Resolver:
     if not settings.DNS_SERVERS:
         return dns.resolver.Resolver()
     resolver = dns.resolver.Resolver(configure=False)
-    resolver.nameservers = [_server(each) for each in settings.DNS_SERVERS]
+    resolver.nameservers = [nameserver_of(each) for each in settings.DNS_SERVERS]
     return resolver
 
 
-def _server(text: str) -> dns.nameserver.Nameserver:
+def nameserver_of(text: str) -> dns.nameserver.Nameserver:
     """`address`, `address:port` or `[address]:port`. Raises ValueError for anything else."""
     address, _colon, port = text.rpartition(":")
     has_port = bool(address) and (address.endswith("]") or ":" not in address)
     address = str(ipaddress.ip_address((address if has_port else text).strip("[]")))
-    return dns.nameserver.Do53Nameserver(address, int(port) if has_port else 53)
-
-
-@register()
-def check_servers(**_: Any) -> list[CheckMessage]:
-    problems: list[CheckMessage] = []
-    for text in settings.DNS_SERVERS:
-        try:
-            _server(text)
-        except ValueError:
-            problems.append(
-                Error(f"DNS_SERVERS holds {text!r}, which is no address or address:port.", id="certificates.E001")
-            )
-    return problems
+    number = int(port) if has_port else 53
+    if not 0 < number <= LARGEST_PORT:
+        raise ValueError(f"there is no port {number}")
+    return dns.nameserver.Do53Nameserver(address, number)
 
 
 def left_of(until: float) -> float:

@@ -3,9 +3,29 @@
 import os
 from pathlib import Path
 
-bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or 8000}"
+from django.conf import settings
+from gunicorn.util import parse_address
+
+from console import env
+
+# Read here too, so that a bad setting is one sentence and not the traceback of an application that can't be loaded.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+
+
+def _bind() -> str:
+    value = env.text("BIND", f"127.0.0.1:{settings.PORT}")
+    try:
+        place = parse_address(value)
+    except RuntimeError:
+        place = ("", 0)
+    if isinstance(place, tuple) and not 0 < place[1] <= 65_535:
+        raise env.bad("BIND", value, "must be address:port or unix:path")
+    return value
+
+
+bind = _bind()
 worker_class = "gthread"
-workers = int(os.environ.get("WEB_WORKERS") or 2)
+workers = settings.WEB_WORKERS
 threads = 4
 # Loaded once and shared; also, a process replaced while the database is away must not need it to start.
 preload_app = True

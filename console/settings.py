@@ -1,6 +1,5 @@
 """Every setting of the console, read from the environment. README lists them."""
 
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,51 +9,49 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from certificates.resolving import nameserver_of
+from console import env
 from console.start.secret_key import encryption_keys_in
 from core.clock import SERVICE_ZONE
+from core.encryption import ciphers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _DATABASES_KNOWN = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 
 
-def _flag(name: str) -> bool:
-    return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
-
-
-def _words(name: str) -> list[str]:
-    return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
-
-
-def _number(name: str, default: int) -> int:
-    value = os.environ.get(name) or str(default)
-    if not value.isdecimal():
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.")
-    return int(value)
-
-
-def _secret(name: str) -> str:
-    """A secret from NAME, or from the file that NAME_FILE names. Raises without repeating what it holds."""
-    file = os.environ.get(f"{name}_FILE", "")
-    if not file:
-        return os.environ.get(name, "").strip()
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {file}") from error
-
-
 def _secret_key() -> str:
-    key = os.environ.get("SECRET_KEY", "")
+    key = env.verbatim("SECRET_KEY")
     if not key and not DEMO:
         raise ImproperlyConfigured("Set SECRET_KEY to a long random text (or DEMO=1 for a demo on this machine).")
     return key or "demo-only-key-which-make-run-replaces-by-one-of-its-own-0123456789"
 
 
 def _allowed_hosts() -> list[str]:
-    hosts = _words("ALLOWED_HOSTS")
+    hosts = env.hosts("ALLOWED_HOSTS")
     if not hosts and not DEMO:
         raise ImproperlyConfigured("Set ALLOWED_HOSTS to the names this console is reached by, separated by commas.")
     return hosts or ["localhost", "127.0.0.1", "[::1]"]
+
+
+def _base_url() -> str:
+    """Emails carry links that act for their readers, so outside the demo these links are https."""
+    if DEMO:
+        return env.web_address("BASE_URL", f"http://localhost:{PORT}", has_path=False)
+    first = ALLOWED_HOSTS[0]
+    if not env.text("BASE_URL") and first.startswith(("*", ".")):
+        raise ImproperlyConfigured(
+            f"Set BASE_URL to what links in emails begin with, such as https://console.example.com: ALLOWED_HOSTS "
+            f"begins with {first!r}, which isn't one name."
+        )
+    schemes = ("https", "http") if DEBUG else ("https",)
+    return env.web_address("BASE_URL", f"https://{first}", schemes=schemes, has_path=False)
+
+
+def _encryption_keys() -> list[str]:
+    keys = env.words("KEY_ENCRYPTION_KEYS") or (encryption_keys_in(VAR_DIR) if DEMO else [])
+    # Refuses malformed ones. Without any, the checks of Django ask for one.
+    ciphers(keys)
+    return keys
 
 
 def _database_of(url: str) -> dict[str, Any]:
@@ -73,15 +70,16 @@ def _database_of(url: str) -> dict[str, Any]:
 
 # --- Where it runs -----------------------------------------------------------------------------
 
-DEMO = _flag("DEMO")
-DEBUG = _flag("DEBUG") and not DEMO
+DEMO = env.flag("DEMO")
+DEBUG = env.flag("DEBUG") and not DEMO
 SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = _allowed_hosts()
-VAR_DIR = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var").resolve()
-VAR_DIR.mkdir(parents=True, exist_ok=True)
-PORT = _number("PORT", 8000)
-BASE_URL = os.environ.get("BASE_URL", f"http://localhost:{PORT}" if DEMO else f"https://{ALLOWED_HOSTS[0]}")
-CSRF_TRUSTED_ORIGINS = _words("CSRF_TRUSTED_ORIGINS")
+# The demo keeps its secrets and its email there.
+VAR_DIR = env.folder("VAR_DIR", BASE_DIR / "var", is_written=DEMO)
+PORT = env.number("PORT", 8000, lowest=1, highest=65_535)
+WEB_WORKERS = env.number("WEB_WORKERS", 2, lowest=1, highest=256)
+BASE_URL = _base_url()
+CSRF_TRUSTED_ORIGINS = env.web_origins("CSRF_TRUSTED_ORIGINS")
 CSRF_FAILURE_VIEW = "console.errors.csrf_failure"
 
 # --- What a request may hold ---------------------------------------------------------------------
@@ -99,7 +97,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
 # --- The database ------------------------------------------------------------------------------
 
-DATABASE_URL = os.environ.get("DATABASE_URL") or f"sqlite:///{quote(str(VAR_DIR / 'console.sqlite3'))}"
+DATABASE_URL = env.text("DATABASE_URL") or f"sqlite:///{quote(str(VAR_DIR / 'console.sqlite3'))}"
 DATABASES = {"default": _database_of(DATABASE_URL)}
 
 _database = DATABASES["default"]
@@ -213,42 +211,42 @@ JOB_HANDLERS = {
 JOB_GIVEN_UP = {"pay_payout": "payments.services.hand_over"}
 
 # The part of an instance id between `cas-` and its 12 characters.
-INSTANCE_REGION = os.environ.get("INSTANCE_REGION", "sg")
+INSTANCE_REGION = env.matching(
+    "INSTANCE_REGION", "sg", r"[a-z0-9-]{1,20}", "must be 1 to 20 small letters, digits or hyphens"
+)
 
 # --- Certificate authorities -------------------------------------------------------------------
 
 # Fernet keys, the newest first: see `core.encryption`. The demo keeps one of its own in VAR_DIR.
-KEY_ENCRYPTION_KEYS = _words("KEY_ENCRYPTION_KEYS") or (encryption_keys_in(VAR_DIR) if DEMO else [])
+KEY_ENCRYPTION_KEYS = _encryption_keys()
 # Plain http, as authorities publish: what is fetched there is signed.
-CA_URL = os.environ.get("CA_URL") or BASE_URL.replace("https://", "http://", 1)
-CA_NAME = os.environ.get("CA_NAME") or "SSL Certificates Console"
-ACME_DIRECTORY = os.environ.get("ACME_DIRECTORY", "")
-ACME_CONTACT = os.environ.get("ACME_CONTACT", "")
+CA_URL = env.web_address("CA_URL", BASE_URL.replace("https://", "http://", 1))
+CA_NAME = env.text("CA_NAME", "SSL Certificates Console")
+ACME_DIRECTORY = env.web_address("ACME_DIRECTORY")
+ACME_CONTACT = env.email_address("ACME_CONTACT")
 # A PEM file of the roots that the directory's own https is trusted by, where it is none of the public ones.
-ACME_TRUST = os.environ.get("ACME_TRUST", "")
+ACME_TRUST = env.file("ACME_TRUST")
 # Address or address:port of the resolvers that verification asks; those of this machine where empty.
-DNS_SERVERS = _words("DNS_SERVERS")
+DNS_SERVERS = env.each("DNS_SERVERS", nameserver_of, "must list addresses such as 192.0.2.53 or 192.0.2.53:5353")
 # For tests and the demo on loopback only: where a domain's file is fetched from, and at which addresses.
-VERIFICATION_PORT = _number("VERIFICATION_PORT", 80)
-VERIFICATION_ALLOWS_PRIVATE = _flag("VERIFICATION_ALLOWS_PRIVATE")
+VERIFICATION_PORT = env.number("VERIFICATION_PORT", 80, lowest=1, highest=65_535)
+VERIFICATION_ALLOWS_PRIVATE = env.flag("VERIFICATION_ALLOWS_PRIVATE")
 # In the demo nobody owns a domain: names under this one count as published by the demo itself.
 VERIFICATION_OWN_SUFFIX = "test" if DEMO else ""
 
 # --- Payment channels --------------------------------------------------------------------------
 
 # A channel without its secrets is not connected: its payouts wait, and say so. `payments.channels` reads these.
-STRIPE_API_KEY = _secret("STRIPE_API_KEY")
-STRIPE_WEBHOOK_SECRET = _secret("STRIPE_WEBHOOK_SECRET")
-STRIPE_URL = os.environ.get("STRIPE_URL") or "https://api.stripe.com"
-ALIPAY_APP_ID = os.environ.get("ALIPAY_APP_ID", "")
+STRIPE_API_KEY = env.secret("STRIPE_API_KEY")
+STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")
+STRIPE_URL = env.web_address("STRIPE_URL", "https://api.stripe.com", has_path=False)
+ALIPAY_APP_ID = env.text("ALIPAY_APP_ID")
 # PEM or bare base64: the application's own key, and Alipay's, by which its answers are checked.
-ALIPAY_PRIVATE_KEY = _secret("ALIPAY_PRIVATE_KEY")
-ALIPAY_PUBLIC_KEY = _secret("ALIPAY_PUBLIC_KEY")
-ALIPAY_URL = os.environ.get("ALIPAY_URL") or "https://openapi.alipay.com/gateway.do"
+ALIPAY_PRIVATE_KEY = env.secret("ALIPAY_PRIVATE_KEY")
+ALIPAY_PUBLIC_KEY = env.secret("ALIPAY_PUBLIC_KEY")
+ALIPAY_URL = env.web_address("ALIPAY_URL", "https://openapi.alipay.com/gateway.do")
 # Seconds until a channel that does not answer counts as silent. Two calls must fit into a job's lease of 60.
-CHANNEL_TIMEOUT = _number("CHANNEL_TIMEOUT", 20)
-if not 1 <= CHANNEL_TIMEOUT <= 25:
-    raise ImproperlyConfigured("CHANNEL_TIMEOUT must be 1 to 25 seconds.")
+CHANNEL_TIMEOUT = env.number("CHANNEL_TIMEOUT", 20, lowest=1, highest=25)
 
 # --- People ------------------------------------------------------------------------------------
 
@@ -314,11 +312,11 @@ _HASHED_STATIC = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     # Hashed names need collectstatic first, which tests and DEBUG do without.
-    "staticfiles": {"BACKEND": _PLAIN_STATIC if DEBUG or _flag("PLAIN_STATIC") else _HASHED_STATIC},
+    "staticfiles": {"BACKEND": _PLAIN_STATIC if DEBUG or env.flag("PLAIN_STATIC") else _HASHED_STATIC},
 }
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
-WHITENOISE_USE_FINDERS = _flag("PLAIN_STATIC")
+WHITENOISE_USE_FINDERS = env.flag("PLAIN_STATIC")
 
 # --- Cache, sessions, cookies ------------------------------------------------------------------
 
@@ -341,7 +339,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _SECURE
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^ca/"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-if _flag("BEHIND_PROXY"):
+if env.flag("BEHIND_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     # Else all readers share the proxy's address, and one who guesses passwords shuts the door for everybody.
     ALLAUTH_TRUSTED_PROXY_COUNT = 1
@@ -361,12 +359,12 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Mail --------------------------------------------------------------------------------------
 
-DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "console@localhost")
-EMAIL_HOST = os.environ.get("EMAIL_HOST", "localhost")
-EMAIL_PORT = _number("EMAIL_PORT", 25)
-EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
-EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
-EMAIL_USE_TLS = _flag("EMAIL_USE_TLS")
+DEFAULT_FROM_EMAIL = env.sender("DEFAULT_FROM_EMAIL", "console@localhost" if DEMO else "", is_public=not DEMO)
+EMAIL_HOST = env.host("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.number("EMAIL_PORT", 25, lowest=1, highest=65_535)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.verbatim("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 20
 if DEMO:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
@@ -374,12 +372,13 @@ if DEMO:
 
 # --- Logging -----------------------------------------------------------------------------------
 
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "filters": {"hide_links": {"()": "console.logs.HideLinks"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["hide_links"]}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"django.request": {"level": "ERROR"}, "holidays": {"level": "ERROR"}},
 }

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.db import Error
 
@@ -11,9 +12,11 @@ from core.guards import require_guards
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
-application = get_wsgi_application()
 try:
+    application = get_wsgi_application()
     require_guards()
+except ImproperlyConfigured as reason:
+    sys.exit(str(reason))
 except Error as error:
     sys.exit(f"The database cannot be reached ({' '.join(str(error).split())}): start it, or see DATABASE_URL.")
 # Gunicorn forks after this.

@@ -4,6 +4,7 @@
 `manage.py rotate_keys` encrypts everything anew with the first.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -11,6 +12,16 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
+
+
+class WrongKey(Exception):
+    """None of KEY_ENCRYPTION_KEYS opens a stored secret: its key is missing there, or the stored text was changed.
+
+    These can't be told apart. The message is for staff and holds no secret.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("None of KEY_ENCRYPTION_KEYS opens it: add the key that it was encrypted with at their end.")
 
 
 class EncryptedField(models.TextField):
@@ -23,13 +34,19 @@ def encrypt(secret: bytes) -> str:
 
 
 def decrypt(token: str) -> bytes:
-    """What `encrypt` was given. Raises InvalidToken when none of the keys is the one, or the text was changed."""
-    return _keys().decrypt(token.encode())
+    """What `encrypt` was given. Raises WrongKey, and ImproperlyConfigured without KEY_ENCRYPTION_KEYS."""
+    try:
+        return _keys().decrypt(token.encode())
+    except InvalidToken:
+        raise WrongKey from None
 
 
 def reencrypt(token: str) -> str:
     """The same secret under the newest key. Raises as `decrypt` does."""
-    return _keys().rotate(token.encode()).decode()
+    try:
+        return _keys().rotate(token.encode()).decode()
+    except InvalidToken:
+        raise WrongKey from None
 
 
 def is_under_newest(token: str) -> bool:
@@ -67,10 +84,15 @@ def _each_key() -> list[Fernet]:
             "Set KEY_ENCRYPTION_KEYS to a key that `manage.py new_encryption_key` prints: without it no private key "
             "can be kept. Keep a copy of it apart from the database: nothing opens these without it."
         )
+    return ciphers(settings.KEY_ENCRYPTION_KEYS)
+
+
+def ciphers(keys: Sequence[str]) -> list[Fernet]:
+    """What encrypts and decrypts with each of the keys. Raises ImproperlyConfigured, without repeating them."""
     try:
-        return [Fernet(key) for key in settings.KEY_ENCRYPTION_KEYS]
+        return [Fernet(key) for key in keys]
     except ValueError as error:
         raise ImproperlyConfigured(
-            "Each of KEY_ENCRYPTION_KEYS must be 32 random bytes in URL-safe base64, separated by commas; "
-            "`manage.py new_encryption_key` prints one."
+            "Each of KEY_ENCRYPTION_KEYS must be 32 random bytes in URL-safe base64, separated by commas: leave it "
+            "unset while `manage.py new_encryption_key` prints one."
         ) from error

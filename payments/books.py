@@ -4,12 +4,11 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography.fernet import InvalidToken
 from django.db.models import BigIntegerField, Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from core.books import Finding, findings, sum_of, unless
-from core.encryption import decrypt
+from core.encryption import WrongKey, decrypt
 from core.models import Job
 from payments.days import zone_of
 from payments.models import BankBatch, BatchLine, Difference, LedgerAccount, LedgerEntry, Payment, Payout
@@ -271,6 +270,10 @@ def _forgotten_payouts() -> Iterator[Finding]:
 # --- Files for the bank ------------------------------------------------------------------------
 
 
+# With a wrong key nothing is known about the file.
+UNREAD = "can't be checked: none of KEY_ENCRYPTION_KEYS opens it; add the key that it was encrypted with"
+
+
 def _bank_files() -> Iterator[Finding]:
     sent = Payout.objects.filter(channel=Channel.BANK, state__in=[PayoutState.SENT, PayoutState.UNKNOWN])
     yield from findings(sent.filter(batch_line=None), "is {state}, but in no file for the bank")
@@ -283,16 +286,16 @@ def _bank_files() -> Iterator[Finding]:
     yield from findings(
         counted.exclude(count=0).exclude(last=F("count")), "has {count} lines, the last is numbered {last}"
     )
-    changed = [batch.pk for batch in BankBatch.objects.iterator() if not _is_as_made(batch)]
+    changed, unread = [], []
+    for batch in BankBatch.objects.iterator():
+        try:
+            is_as_made = hashlib.sha256(decrypt(batch.content)).hexdigest() == batch.digest
+        except WrongKey:
+            unread.append(batch.pk)
+        else:
+            changed += [batch.pk] * (not is_as_made)
     yield from findings(BankBatch.objects.filter(pk__in=changed), "is not the file that was made")
-
-
-def _is_as_made(batch: BankBatch) -> bool:
-    try:
-        content = decrypt(batch.content)
-    except InvalidToken:
-        return False
-    return hashlib.sha256(content).hexdigest() == batch.digest
+    yield from findings(BankBatch.objects.filter(pk__in=unread), UNREAD)
 
 
 # --- Differences -------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import josepy as jose
 import requests
 from acme import client, errors, messages
 from cryptography import x509
-from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
@@ -21,7 +20,7 @@ from certificates.authority.acme_words import words_of
 from certificates.authority.base import AuthorityUnavailable
 from certificates.authority.calls import BoundedSession
 from certificates.models import AcmeAccount
-from core.encryption import decrypt, encrypt
+from core.encryption import WrongKey, decrypt, encrypt
 
 # Seconds for all calls of one step: well below a job's lease.
 STEP = 40.0
@@ -233,7 +232,7 @@ def _new_key() -> str:
 def _read_key(account: AcmeAccount) -> jose.JWK:
     try:
         return jose.JWK.load(decrypt(account.key))
-    except (ImproperlyConfigured, InvalidToken) as error:
+    except (ImproperlyConfigured, WrongKey) as error:
         raise AuthorityUnavailable(
             "The key of our account at the directory cannot be read: it was encrypted with none of "
             "KEY_ENCRYPTION_KEYS. Add the key that is missing there."

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -20,7 +19,7 @@ from django.urls import reverse
 from certificates.authority import pki
 from certificates.authority.base import AuthorityUnavailable
 from certificates.models import CaIssuer
-from core.encryption import decrypt, encrypt
+from core.encryption import WrongKey, decrypt, encrypt
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def signing(issuer: CaIssuer) -> pki.Issuer:
     """The issuer with its private key. Raises AuthorityUnavailable when that cannot be read."""
     try:
         key = load_pem_private_key(decrypt(issuer.key), password=None)
-    except InvalidToken as error:
+    except WrongKey as error:
         raise AuthorityUnavailable(
             "None of KEY_ENCRYPTION_KEYS opens the key of the console's own authority."
         ) from error

@@ -4,7 +4,6 @@ import logging
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12PrivateKeyTypes
 from django.core.exceptions import ImproperlyConfigured
@@ -26,7 +25,7 @@ from certificates.private_keys import is_key_of
 from certificates.services.locking import lock_for_owner
 from certificates.states import KeyType, Source
 from core import audit
-from core.encryption import decrypt
+from core.encryption import WrongKey, decrypt
 from core.models import User
 
 logger = logging.getLogger(__name__)
@@ -98,8 +97,11 @@ def _key_of(certificate: Certificate, leaf: x509.Certificate) -> PKCS12PrivateKe
         return None
     try:
         key = load_pem_private_key(decrypt(application.key), password=None)
-    except (InvalidToken, ImproperlyConfigured, ValueError) as error:
-        logger.error("the key of %s cannot be opened: %s", certificate, type(error).__name__)
+    except (WrongKey, ImproperlyConfigured) as error:
+        logger.error("the key of %s can't be opened: %s", certificate, error)
+        raise KeyUnreadable(str(certificate)) from None
+    except ValueError:
+        logger.error("what is stored as the key of %s is no key", certificate)
         raise KeyUnreadable(str(certificate)) from None
     if not is_key_of(key, leaf):
         logger.error("the key kept for %s is not that of its certificate", certificate)

@@ -36,6 +36,7 @@ from payments.services import (
     AnswerSummary,
     BatchDamaged,
     BatchOvertaken,
+    BatchUnreadable,
     LeftOut,
     NothingToSend,
     Plan,
@@ -365,8 +366,8 @@ class BankBatchAdmin(Desk):
             content = hand_out(batch.pk, by=by, at=timezone.now())
         except NotYours as error:
             raise PermissionDenied from error
-        except BatchDamaged:
-            messages.error(request, _damaged(batch))
+        except (BatchDamaged, BatchUnreadable) as error:
+            messages.error(request, _why_not_handed_out(batch, error))
             return HttpResponseRedirect(self._address(batch, "change"))
         return _attachment(content, f"{batch}.csv")
 
@@ -386,11 +387,17 @@ def _attachment(content: bytes, name: str) -> HttpResponse:
     return HttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _damaged(batch: BankBatch) -> str:
-    words = gettext(
-        "%(batch)s is not handed out: what is stored differs from its digest, or none of the console's keys opens it. "
-        "Hand nothing to the bank; restore the row from a backup."
-    )
+def _why_not_handed_out(batch: BankBatch, error: BatchDamaged | BatchUnreadable) -> str:
+    if isinstance(error, BatchUnreadable):
+        words = gettext(
+            "%(batch)s can't be downloaded: none of KEY_ENCRYPTION_KEYS opens it. Add the key that it was encrypted "
+            "with to the console's settings and try again."
+        )
+    else:
+        words = gettext(
+            "%(batch)s can't be downloaded: what is stored differs from its digest. Send nothing to the bank; restore "
+            "the row from a backup."
+        )
     return words % {"batch": batch}
 
 

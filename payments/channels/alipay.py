@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -45,6 +46,9 @@ logger = logging.getLogger(__name__)
 # Without these it is not connected.
 SETTINGS = ("ALIPAY_APP_ID", "ALIPAY_PRIVATE_KEY", "ALIPAY_PUBLIC_KEY")
 
+SANDBOX = "alipaydev.com"
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
 # A notification is repeated until it is answered, for 24 hours and 22 minutes.
 OLDEST_NOTIFICATION = timedelta(hours=25)
 CLOCKS_DIFFER_BY = timedelta(minutes=10)
@@ -61,9 +65,14 @@ _ABOUT_TRADE = "trade_status_sync"
 
 
 def from_settings() -> "AlipayChannel | None":
-    """Raises ImproperlyConfigured for keys that cannot be read."""
+    """Raises ImproperlyConfigured for keys that can't be read, and for a gateway of real money in the demo."""
     if not all(getattr(settings, name) for name in SETTINGS):
         return None
+    if settings.DEMO and not _moves_no_money(settings.ALIPAY_URL):
+        raise ImproperlyConfigured(
+            "The demo pays through Alipay's sandbox only: set ALIPAY_URL to "
+            "https://openapi-sandbox.dl.alipaydev.com/gateway.do, or leave ALIPAY_APP_ID unset."
+        )
     return AlipayChannel(
         settings.ALIPAY_APP_ID,
         private_key=settings.ALIPAY_PRIVATE_KEY,
@@ -71,6 +80,15 @@ def from_settings() -> "AlipayChannel | None":
         url=settings.ALIPAY_URL,
         timeout=settings.CHANNEL_TIMEOUT,
     )
+
+
+def _moves_no_money(url: str) -> bool:
+    """Whether a gateway is Alipay's sandbox or a stand-in on this machine.
+
+    Alipay has several production gateways, so those known to be harmless are listed instead.
+    """
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return host in LOOPBACK or host == SANDBOX or host.endswith(f".{SANDBOX}")
 
 
 class AlipayChannel:

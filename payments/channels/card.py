@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import stripe
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 
 from payments.channels.base import ChannelRefund, Forged, Notification, Outcome, Refused, Unanswered
@@ -65,14 +66,25 @@ _REFUSALS = {
 # Refusals by their type, and yet only of this moment.
 _OF_THE_MOMENT = {"lock_timeout", "rate_limit", "idempotency_key_in_use"}
 
+_KEY = re.compile(r"[sr]k_[!-~]+")
+# Stripe moves no real money for these.
+TEST_KEYS = ("sk_test_", "rk_test_")
 _SECRET = re.compile(r"\b(?:sk|rk|whsec)_[^\s'\",]+")
 
 T = TypeVar("T")
 
 
 def from_settings() -> "CardChannel | None":
+    """Raises ImproperlyConfigured for what can't be a key, and for a live key in the demo."""
     if not settings.STRIPE_API_KEY:
         return None
+    if not _KEY.fullmatch(settings.STRIPE_API_KEY):
+        raise ImproperlyConfigured("STRIPE_API_KEY must be a secret or a restricted key of Stripe: sk_… or rk_….")
+    if settings.DEMO and not settings.STRIPE_API_KEY.startswith(TEST_KEYS):
+        raise ImproperlyConfigured(
+            "The demo never pays with a live key: set STRIPE_API_KEY to one that begins with sk_test_ or rk_test_, "
+            "or leave it unset."
+        )
     return CardChannel(
         settings.STRIPE_API_KEY,
         webhook_secret=settings.STRIPE_WEBHOOK_SECRET,

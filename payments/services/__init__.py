@@ -6,6 +6,7 @@ Moments (`at`) are aware; amounts are minor units. Locks: see `settling`.
 from payments.services.bank import (
     BatchDamaged,
     BatchOvertaken,
+    BatchUnreadable,
     LeftOut,
     NothingToSend,
     Plan,
@@ -70,6 +71,7 @@ __all__ = [
     "AnswerSummary",
     "BatchDamaged",
     "BatchOvertaken",
+    "BatchUnreadable",
     "Candidate",
     "Comparison",
     "DifferenceMoved",

@@ -9,12 +9,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from cryptography.fernet import InvalidToken
 from django.db import IntegrityError, models, transaction
 from django.db.models import Case, CharField, Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum, Value, When
 
 from core import audit
-from core.encryption import decrypt, encrypt
+from core.encryption import WrongKey, decrypt, encrypt
 from core.models import User
 from payments import hooks
 from payments.channels.bank import BatchRow, write_batch
@@ -38,7 +37,11 @@ class BatchOvertaken(PaymentsError):
 
 
 class BatchDamaged(PaymentsError):
-    """What is stored of a file is not what was made: it cannot be opened, or differs from its digest."""
+    """What is stored of a file differs from its digest."""
+
+
+class BatchUnreadable(PaymentsError):
+    """None of KEY_ENCRYPTION_KEYS opens what is stored of a file."""
 
 
 class LeftOut(models.TextChoices):
@@ -224,7 +227,7 @@ def may_hand_out(batch: BankBatch, by: User) -> bool:
 def hand_out(batch_id: int, *, by: User, at: datetime) -> bytes:
     """The file of a batch, the same bytes each time; who has had it stands in the audit trail.
 
-    Raises NotYours and BatchDamaged.
+    Raises NotYours, BatchUnreadable and BatchDamaged.
     """
     batch = BankBatch.objects.get(pk=batch_id)
     if not may_hand_out(batch, by):
@@ -237,8 +240,8 @@ def hand_out(batch_id: int, *, by: User, at: datetime) -> bytes:
 def _content_of(batch: BankBatch) -> bytes:
     try:
         content = decrypt(batch.content)
-    except InvalidToken as error:
-        raise BatchDamaged(str(batch)) from error
+    except WrongKey as error:
+        raise BatchUnreadable(str(batch)) from error
     if sha256(content).hexdigest() != batch.digest:
         raise BatchDamaged(str(batch))
     return content

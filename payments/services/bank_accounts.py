@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from cryptography.fernet import InvalidToken
 from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
 from core import audit
-from core.encryption import decrypt, encrypt
+from core.encryption import WrongKey, decrypt, encrypt
 from core.models import User
 from payments.exceptions import NotYours, PaymentsError
 from payments.models import BankAccount, BatchLine, Payment, Payout
@@ -73,7 +72,7 @@ def payer_of(account: BankAccount) -> Payer:
     """The account in the clear, for the bank's file alone. Raises AccountUnreadable."""
     try:
         return Payer(decrypt(account.holder).decode(), decrypt(account.number).decode())
-    except InvalidToken as error:
+    except WrongKey as error:
         raise AccountUnreadable(str(account)) from error
 
 

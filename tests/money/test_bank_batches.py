@@ -25,6 +25,7 @@ from payments.services import (
     AccountUnreadable,
     BatchDamaged,
     BatchOvertaken,
+    BatchUnreadable,
     LeftOut,
     NothingToSend,
     bank,
@@ -330,7 +331,7 @@ def damaged(batch: BankBatch, content: str) -> None:
 def test_a_damaged_file_is_not_handed_out(customer: User, sender: User, keys: Any) -> None:
     batch = batch_of(ordered(customer), by=sender)
     damaged(batch, batch.content[:-2] + "AA")
-    with pytest.raises(BatchDamaged):
+    with pytest.raises(BatchUnreadable):
         hand_out(batch.pk, by=sender, at=LATER)
     damaged(batch, encrypt(b"another file"))
     with pytest.raises(BatchDamaged):
@@ -338,7 +339,7 @@ def test_a_damaged_file_is_not_handed_out(customer: User, sender: User, keys: An
     damaged(batch, batch.content)
     assert hand_out(batch.pk, by=sender, at=LATER)
     keys(b"another")
-    with pytest.raises(BatchDamaged):
+    with pytest.raises(BatchUnreadable):
         hand_out(batch.pk, by=sender, at=LATER)
 
 

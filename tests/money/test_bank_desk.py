@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.debug import SafeExceptionReporterFilter
 
 from core import audit
+from core.encryption import encrypt
 from core.models import AuditEntry, User
 from payments.admin import batches
 from payments.models import BankAccount, BankBatch, Payment, Payout
@@ -428,11 +429,15 @@ def test_unknown_batches_are_not_found(desk: Client) -> None:
 @pytest.mark.broken_books
 def test_damaged_file_is_not_handed_out_and_said(desk: Client, customer: User, sender: User) -> None:
     batch = batch_of(ordered(customer), by=sender)
-    BankBatch.objects.update(content="damaged")
-    answered: Any = desk.post(page(batch, "file"), follow=True)
-    assert answered.redirect_chain == [(page(batch), 302)]
-    [sentence] = told(answered)
-    assert sentence.startswith("BATCH-000001 is not handed out")
+    for content, why in (
+        (encrypt(b"another file"), "what is stored differs from its digest"),
+        ("damaged", "none of KEY_ENCRYPTION_KEYS opens it"),
+    ):
+        BankBatch.objects.update(content=content)
+        answered: Any = desk.post(page(batch, "file"), follow=True)
+        assert answered.redirect_chain == [(page(batch), 302)]
+        [sentence] = told(answered)
+        assert sentence.startswith(f"BATCH-000001 can't be downloaded: {why}")
     assert [entry.act for entry in audit.history(batch)] == ["made"]
 
 

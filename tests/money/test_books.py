@@ -10,13 +10,14 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.models import CheckConstraint, F, Model
+from pytest_django import Settings
 
 from certificates.models import Certificate, Order, Share
 from certificates.quotes import Basket
 from console.management.commands.check_ledger import offending
 from core import jobs
 from core.books import snapshot
-from core.encryption import encrypt
+from core.encryption import encrypt, new_key
 from core.guards import guards_lifted
 from core.models import Job, User
 from payments.models import BankBatch, BatchLine, Difference, LedgerAccount, LedgerEntry, Payment, Payout
@@ -148,6 +149,17 @@ def run_command() -> tuple[int, str]:
     except SystemExit as end:
         return end.code, output.getvalue()
     return 0, output.getvalue()
+
+
+def test_with_a_wrong_key_the_command_says_so_and_not_that_files_were_changed(world, settings: Settings):
+    own = settings.KEY_ENCRYPTION_KEYS
+    settings.KEY_ENCRYPTION_KEYS = [new_key()]
+    code, said = run_command()
+    settings.KEY_ENCRYPTION_KEYS = own
+    assert code == 1
+    [line] = said.splitlines()
+    assert line.startswith("payments_bankbatch ")
+    assert "can't be checked: none of KEY_ENCRYPTION_KEYS opens it" in line
 
 
 # --- In order ----------------------------------------------------------------------------------
@@ -674,7 +686,7 @@ DAMAGE: dict[str, tuple[Callable[[], object], str, str]] = {
     "file for the bank that nobody can read": (
         lambda: change(BankBatch, {}, content="nonsense"),
         "payments_bankbatch",
-        "is not the file that was made",
+        "can't be checked: none of KEY_ENCRYPTION_KEYS opens it; add the key that it was encrypted with",
     ),
     "confirmed refund without a payout": (
         lambda: change(Difference, CONFIRMED, payout=None),

@@ -1,13 +1,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography.fernet import InvalidToken
 from django.apps import apps
 from django.core.management import BaseCommand, CommandError
 from django.db import transaction
 from django.db.models import Model
 
-from core.encryption import EncryptedField, is_under_newest, reencrypt
+from core.encryption import EncryptedField, WrongKey, is_under_newest, reencrypt
 
 # Few enough to hold their locks for a moment only.
 BATCH = 100
@@ -68,6 +67,6 @@ def _rotate_row(model: type[Model], field: EncryptedField, pk: Any, token: str) 
         return 0
     try:
         anew = reencrypt(token)
-    except InvalidToken:
+    except WrongKey:
         return None
     return model._base_manager.filter(pk=pk).update(**{field.name: anew})
