@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from certificates.models import Product, Voucher
+from certificates.states import AuthorityName
 from console.demo import making
 from core.models import User
 from payments.balances import credit_balance
@@ -24,7 +25,12 @@ def offer_products() -> None:
             level=product.level,
             domain_type=product.domain_type,
             free=product.free,
-            defaults={"price": product.price, "further_name_price": FURTHER_NAME.get(product, 0)},
+            defaults={
+                "price": product.price,
+                "further_name_price": FURTHER_NAME.get(product, 0),
+                # Never one outside, whatever such a product came from before.
+                "authority": AuthorityName.EMBEDDED,
+            },
         )
 
 

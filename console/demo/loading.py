@@ -21,6 +21,7 @@ from console.demo.people import make_accounts
 from console.demo.stories import Stage, play
 from core.guards import guards_lifted
 from core.models import User
+from payments.channels import disconnected
 from refunds.models import RefundRequest
 
 # Bought elsewhere: names, when uploaded and issued, how long valid (days ago and days).
@@ -46,6 +47,7 @@ class Loaded:
 def load_demo(*, at: datetime, reset: bool = False) -> Loaded | None:
     """Load the demo as of `at`, all or nothing; return None where it is loaded already and `reset` is not asked for.
 
+    Its payments are made up, so no channel is asked about them, whatever is configured.
     Raises NotOurs, and StoryWentWrong; then nothing has changed.
     """
     _lock_accounts()
@@ -54,7 +56,8 @@ def load_demo(*, at: datetime, reset: bool = False) -> Loaded | None:
         if not reset:
             return None
         _empty()
-    _fill(at)
+    with disconnected():
+        _fill(at)
     return Loaded(User.objects.count(), Certificate.objects.count(), RefundRequest.objects.count())
 
 
@@ -83,9 +86,10 @@ def _fill(at: datetime) -> None:
     people, make = make_accounts(), Maker(days, enroller)
     certificates, running = _store([*customers_orders(make), *neighbours_orders(make)])
     enroller.write_down()
+    # First, since it decides which authority they come from.
+    offer_products()
     hand_in(running, at=at)
     ask_contacts(at=at)
-    offer_products()
     give_means(people, at=days.ago(20, 11))
     _upload(people["customer"], days, authority)
     play(Stage(people, certificates, authority), days.ago)

@@ -33,6 +33,7 @@ __all__ = [
     "Unanswered",
     "connect",
     "connected",
+    "disconnected",
     "missing_settings",
     "standing_in",
     "step_of",
@@ -82,6 +83,16 @@ def standing_in(channel: str, connection: PayoutChannel) -> Iterator[None]:
         _CONNECTED.pop(channel)
         if before:
             _CONNECTED[channel] = before
+
+
+@contextmanager
+def disconnected() -> Iterator[None]:
+    """No channel outside this console is connected, in this process, for the block."""
+    outside = {name: _CONNECTED.pop(name) for name in _FROM_SETTINGS if name in _CONNECTED}
+    try:
+        yield
+    finally:
+        _CONNECTED.update(outside)
 
 
 def missing_settings(channel: str) -> list[str]:

@@ -205,6 +205,18 @@ def test_every_command_refuses_a_bad_setting_without_a_traceback(
     assert "hush" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [["manage.py", "load_demo"], ["-m", "console.start"]], ids=["manage.py", "make run"]
+)
+def test_a_demo_with_a_live_key_does_not_start(command: list[str], tmp_path: Path) -> None:
+    ended = start(tmp_path, *command, DEMO="1", STRIPE_API_KEY="sk_live_hush")
+    assert ended.returncode != 0
+    assert ended.stderr.startswith(
+        "The demo never pays with a live key: set STRIPE_API_KEY to one that begins with sk_"
+    )
+    assert ended.stderr.strip().count("\n") == 0
+
+
 def test_gunicorn_refuses_an_address_that_is_none(tmp_path: Path) -> None:
     gunicorn = ["-m", "gunicorn", "--config", "python:console.gunicorn", "console.wsgi"]
     for value in ("127.0.0.1:port", "127.0.0.1:99999"):
