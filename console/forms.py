@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from console.zones import ZoneSelect
 from core.email_addresses import BadEmail, normalize_email
 from core.email_changes import EmailChangeError, EmailTaken, SameEmail, TooManyEmailChanges
 from core.email_fields import EmailFormField
@@ -54,6 +55,7 @@ class SettingsForm(TidyForm, forms.ModelForm):
     class Meta:
         model = User
         fields = ["language", "time_zone"]
+        widgets = {"time_zone": ZoneSelect}
 
 
 class ChangeEmailForm(PanelForm):

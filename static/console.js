@@ -46,6 +46,16 @@ if (drawer) {
   });
 }
 
+// What a choice or a summary has just opened comes into view: in the drawer it may lie below the footer that stays.
+document.addEventListener("change", ({ target }) => {
+  if (!target.checked) return;
+  for (const block of target.form.querySelectorAll("[data-opened-by]"))
+    if (target.matches(block.dataset.openedBy)) block.scrollIntoView({ block: "nearest" });
+});
+document.addEventListener("toggle", ({ target }) => {
+  if (target.matches("details[open]")) target.lastElementChild.scrollIntoView({ block: "nearest" });
+}, true);
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;

@@ -1,9 +1,12 @@
 """The settings page: what a person may change about their own account."""
 
+import re
+from typing import Any
+
 import pytest
 from django.test import Client
 
-from core.models import User
+from core.models import User, zone_names
 
 
 def test_a_customer_may_change_language_and_zone(as_customer: Client, customer: User) -> None:
@@ -32,6 +35,30 @@ def test_a_customer_may_not_store_nonsense(as_customer: Client, customer: User, 
         assert response.context["form"][field].value() == value
     customer.refresh_from_db()
     assert customer.time_zone == "Asia/Shanghai"
+
+
+def test_settings_mark_the_zone_of_the_account_and_hold_every_zone_once(as_customer: Client, customer: User) -> None:
+    customer.time_zone = "America/Los_Angeles"
+    customer.save()
+    page = as_customer.get("/settings/").content.decode()
+    zones = re.findall(r"<option(?: selected)?>(\S+)\n", page)
+    assert zones == [name for name, _label in zone_names()]
+    assert re.findall(r"<option selected>(\S+)\n", page) == ["America/Los_Angeles"]
+
+
+def test_a_zone_that_is_none_is_marked_wrong_and_no_other_is_chosen_instead(as_customer: Client) -> None:
+    typed = {"email": "new@example.com", "language": "en", "time_zone": "Mars/Olympus"}
+    page = as_customer.post("/settings/", typed).content.decode()
+    [field] = re.findall(r"<select[^>]*time_zone[^>]*>\s*<option[^>]*>", page)
+    assert 'aria-invalid="true"' in field
+    assert field.endswith('<option value="" selected>')
+
+
+def test_the_time_zones_are_not_rendered_one_by_one(as_customer: Client) -> None:
+    page: Any = as_customer.get("/settings/")
+    names = [template.name for template in page.templates]
+    assert names.count("django/forms/widgets/select_option.html") < 10
+    assert len(page.content) < 24_000
 
 
 def test_a_stranger_may_not_open_settings(db: None) -> None:
