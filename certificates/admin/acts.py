@@ -13,9 +13,10 @@ from certificates.exceptions import NotAllowed, NothingAwaited, NotProven, Wrong
 from certificates.models import Application, Certificate
 from certificates.pem import holds_private_key
 from certificates.services import may_record_answer, record_closed, record_issued, record_revoked
-from certificates.services.answers import awaits_record, awaits_revocation
+from certificates.services.answers import awaits_record, awaits_revocation, closing_token, revocation_token
 from certificates.services.validating import (
     LONGEST_CAUSE,
+    application_token,
     approve_application,
     may_validate,
     refuse_application,
@@ -44,8 +45,7 @@ class Answer(Act):
         return awaits_record(self.thing)
 
     def seen(self) -> str:
-        since = self.thing.closing_since
-        return since.isoformat() if since else ""
+        return closing_token(self.thing)
 
     def why_not(self) -> str:
         told = {"certificate": self.thing, "state": self.thing.get_state_display()}
@@ -70,7 +70,7 @@ class RecordClosed(Answer):
     consequence = _("If its refund is approved already, the payouts are ordered at once.")
 
     def do(self, form: ActForm) -> Outcome:
-        certificate = record_closed(self.thing.pk, by=self.by, at=self.at)
+        certificate = record_closed(self.thing.pk, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
         told = {"certificate": certificate}
         return Outcome(gettext("Recorded: the authority has closed the application of %(certificate)s.") % told)
 
@@ -125,7 +125,8 @@ class RecordIssued(Answer):
         return super().attempt(form)
 
     def do(self, form: ActForm) -> Outcome:
-        certificate = record_issued(self.thing.pk, form.cleaned_data["pem"], by=self.by, at=self.at)
+        typed = form.cleaned_data
+        certificate = record_issued(self.thing.pk, typed["pem"], by=self.by, at=self.at, seen=typed["seen"])
         told = {"certificate": certificate}
         return Outcome(gettext("Recorded: %(certificate)s is issued. An open refund request of it has lapsed.") % told)
 
@@ -142,11 +143,10 @@ class RecordRevoked(Answer):
         return awaits_revocation(self.thing, at=self.at)
 
     def seen(self) -> str:
-        since = self.thing.revocation_confirmed_at
-        return since.isoformat() if since else ""
+        return revocation_token(self.thing)
 
     def do(self, form: ActForm) -> Outcome:
-        certificate = record_revoked(self.thing.pk, by=self.by, at=self.at)
+        certificate = record_revoked(self.thing.pk, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
         return Outcome(gettext("Recorded: %(certificate)s is revoked.") % {"certificate": certificate})
 
 
@@ -165,9 +165,7 @@ class Validation(Act):
         return undecided(self.thing) is not None
 
     def seen(self) -> str:
-        """Which application the page shows: a corrected one is another order."""
-        enrollment = undecided(self.thing)
-        return enrollment.reference if enrollment else ""
+        return application_token(self.thing)
 
     def why_not(self) -> str:
         told = {"certificate": self.thing, "state": self.thing.get_state_display()}
@@ -194,7 +192,7 @@ class ApproveApplication(Validation):
     submit = _("Approve")
 
     def do(self, form: ActForm) -> Outcome:
-        certificate = approve_application(self.thing.pk, by=self.by, at=self.at)
+        certificate = approve_application(self.thing.pk, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
         told = {"certificate": certificate}
         return Outcome(gettext("Approved: the authority issues %(certificate)s next.") % told)
 
@@ -217,7 +215,10 @@ class RefuseApplication(Validation):
     form_class = CauseForm
 
     def do(self, form: ActForm) -> Outcome:
-        certificate = refuse_application(self.thing.pk, cause=form.cleaned_data["cause"], by=self.by, at=self.at)
+        typed = form.cleaned_data
+        certificate = refuse_application(
+            self.thing.pk, cause=typed["cause"], by=self.by, at=self.at, seen=typed["seen"]
+        )
         return Outcome(
             gettext("Refused: the customer of %(certificate)s reads the cause.") % {"certificate": certificate}
         )

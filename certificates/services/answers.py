@@ -14,12 +14,16 @@ from certificates.states import CertificateState, RevocationState
 from certificates.x509 import Handover
 from core import audit
 from core.models import User
+from core.stale import require_current
 
 
 @transaction.atomic
-def record_closed(certificate_id: int, *, by: User, at: datetime) -> Certificate:
-    """Record that the authority has closed the application. Raises NotAllowed and NothingAwaited."""
-    certificate = _lock_awaiting(certificate_id, by)
+def record_closed(certificate_id: int, *, by: User, at: datetime, seen: str | None = None) -> Certificate:
+    """Record that the authority has closed the application. `seen` is the page's `closing_token`.
+
+    Raises NotAllowed, StalePage and NothingAwaited.
+    """
+    certificate = _lock_awaiting(certificate_id, by, seen)
     detail = _facts(certificate)
     close_application(certificate)
     certificate.save()
@@ -29,9 +33,11 @@ def record_closed(certificate_id: int, *, by: User, at: datetime) -> Certificate
 
 
 @transaction.atomic
-def record_issued(certificate_id: int, handover: Handover, *, by: User, at: datetime) -> Certificate:
-    """Record that the authority issued after all, with what it handed over. Raises NotAllowed and NothingAwaited."""
-    certificate = _lock_awaiting(certificate_id, by)
+def record_issued(
+    certificate_id: int, handover: Handover, *, by: User, at: datetime, seen: str | None = None
+) -> Certificate:
+    """Record that the authority issued after all, with what it handed over. `seen` and errors as `record_closed`."""
+    certificate = _lock_awaiting(certificate_id, by, seen)
     detail = {**_facts(certificate), "serial": handover.serial, "fingerprint": handover.fingerprint}
     hand_over(certificate, handover, at=at)
     certificate.save()
@@ -41,11 +47,15 @@ def record_issued(certificate_id: int, handover: Handover, *, by: User, at: date
 
 
 @transaction.atomic
-def record_revoked(certificate_id: int, *, by: User, at: datetime) -> Certificate:
-    """Record that the authority has revoked what was asked of it. Raises NotAllowed and NothingAwaited."""
+def record_revoked(certificate_id: int, *, by: User, at: datetime, seen: str | None = None) -> Certificate:
+    """Record that the authority has revoked what was asked of it. `seen` is the page's `revocation_token`.
+
+    Raises NotAllowed, StalePage and NothingAwaited.
+    """
     certificate = lock(certificate_id)
     if not may_record_answer(by) or by.pk == certificate.account_id:
         raise NotAllowed(str(certificate))
+    require_current(seen, revocation_token(certificate))
     if not awaits_revocation(certificate, at=at):
         raise NothingAwaited(str(certificate))
     end_as_revoked(certificate, revoked_at=at, by=by, at=at)
@@ -70,10 +80,25 @@ def awaits_record(certificate: Certificate) -> bool:
     return certificate.closing_since is not None and running_enrollment(certificate) is None
 
 
-def _lock_awaiting(certificate_id: int, by: User) -> Certificate:
+def closing_token(certificate: Certificate) -> str:
+    """Which closing a page shows."""
+    return _token(certificate.closing_since)
+
+
+def revocation_token(certificate: Certificate) -> str:
+    """Which confirmed revocation a page shows."""
+    return _token(certificate.revocation_confirmed_at)
+
+
+def _token(since: datetime | None) -> str:
+    return since.isoformat() if since else ""
+
+
+def _lock_awaiting(certificate_id: int, by: User, seen: str | None) -> Certificate:
     certificate = lock(certificate_id)
     if not may_record_answer(by) or by.pk == certificate.account_id:
         raise NotAllowed(str(certificate))
+    require_current(seen, closing_token(certificate))
     if not awaits_record(certificate):
         raise NothingAwaited(str(certificate))
     return certificate

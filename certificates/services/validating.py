@@ -12,14 +12,20 @@ from certificates.services.locking import lock
 from certificates.states import CertificateState
 from core import audit
 from core.models import User
+from core.stale import require_current
 
 LONGEST_CAUSE = 500
 
 
 @transaction.atomic
-def approve_application(certificate_id: int, *, by: User, at: datetime, note: str = "") -> Certificate:
-    """Approve an application that staff check; the authority issues next. Raises NotAllowed, WrongState, NotProven."""
-    certificate, enrollment = _lock_undecided(certificate_id, by)
+def approve_application(
+    certificate_id: int, *, by: User, at: datetime, note: str = "", seen: str | None = None
+) -> Certificate:
+    """Approve an application that staff check; the authority issues next. `seen` is the page's `application_token`.
+
+    Raises NotAllowed, StalePage, WrongState and NotProven.
+    """
+    certificate, enrollment = _lock_undecided(certificate_id, by, seen)
     if enrollment.proven_at is None:
         raise NotProven(str(certificate))
     certificate.validated_at = at
@@ -30,15 +36,17 @@ def approve_application(certificate_id: int, *, by: User, at: datetime, note: st
 
 
 @transaction.atomic
-def refuse_application(certificate_id: int, *, cause: str, by: User, at: datetime) -> Certificate:
+def refuse_application(
+    certificate_id: int, *, cause: str, by: User, at: datetime, seen: str | None = None
+) -> Certificate:
     """Refuse it with a cause that the customer reads, who may correct it and hand it in again.
 
-    Raises NotAllowed, WrongState, and ValueError for a cause of no or more than LONGEST_CAUSE characters.
+    Raises NotAllowed, StalePage, WrongState, and ValueError for a cause of no or more than LONGEST_CAUSE characters.
     """
     cause = cause.strip()
     if not 1 <= len(cause) <= LONGEST_CAUSE:
         raise ValueError("a cause is needed")
-    certificate, enrollment = _lock_undecided(certificate_id, by)
+    certificate, enrollment = _lock_undecided(certificate_id, by, seen)
     detail = _facts(certificate, enrollment)
     enrolling.refuse_running(certificate, cause, at=at)
     certificate.save()
@@ -60,10 +68,17 @@ def undecided(certificate: Certificate) -> Enrollment | None:
     return enrolling.running_enrollment(certificate)
 
 
-def _lock_undecided(certificate_id: int, by: User) -> tuple[Certificate, Enrollment]:
+def application_token(certificate: Certificate) -> str:
+    """Which application a page shows: a corrected one is another order."""
+    enrollment = undecided(certificate)
+    return enrollment.reference if enrollment else ""
+
+
+def _lock_undecided(certificate_id: int, by: User, seen: str | None) -> tuple[Certificate, Enrollment]:
     certificate = lock(certificate_id)
     if not may_validate(certificate, by):
         raise NotAllowed(str(certificate))
+    require_current(seen, application_token(certificate))
     enrollment = undecided(certificate)
     if enrollment is None:
         raise WrongState(certificate)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.forms import PanelForm
 from core.models import User
+from core.stale import StalePage
 
 
 class ActForm(PanelForm):
@@ -56,8 +57,6 @@ class Act:
     # What the service may raise: that the person may not, and that the row is not in a state for it.
     forbidden: ClassVar[tuple[type[Exception], ...]] = ()
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
-    # Whether `seen` is compared here; else the service does it, under its lock.
-    compares_itself: ClassVar[bool] = True
 
     def __init__(self, thing: Any, *, by: User, at: datetime) -> None:
         self.thing, self.by, self.at = thing, by, at
@@ -75,7 +74,10 @@ class Act:
         raise NotImplementedError
 
     def seen(self) -> str:
-        """What the page shows, in short: the form carries it, so that a page overtaken by events does nothing."""
+        """What the page shows, as a token that the form carries. `do` hands it to the service, which compares it.
+
+        Only the service can: another act may be committed until it has its lock.
+        """
         return ""
 
     def overtaken(self) -> str:
@@ -89,8 +91,12 @@ class Act:
         return {}
 
     def do(self, form: ActForm) -> Outcome:
-        """Call the service."""
+        """Call the service, with the form's `seen`. Raises StalePage, and what `forbidden` and `refusals` name."""
         raise NotImplementedError
+
+    def read_again(self) -> None:
+        """Bring `thing` to what is stored now, after the service has refused."""
+        self.thing = type(self.thing)._default_manager.get(pk=self.thing.pk)
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
         """The sentence for a refusal; None where it stands beside a field of the form."""
@@ -98,10 +104,11 @@ class Act:
 
     def attempt(self, form: ActForm) -> Outcome | None:
         """Do it, or say what stood in the way; None leaves the page open with an error beside a field."""
-        if self.compares_itself and form.cleaned_data["seen"] != self.seen():
-            return Outcome(self.overtaken(), messages.WARNING)
         try:
             return self.do(form)
+        except StalePage:
+            self.read_again()
+            return Outcome(self.overtaken(), messages.WARNING)
         except self.forbidden as error:
             raise PermissionDenied from error
         except self.refusals as error:

@@ -13,7 +13,6 @@ from core.forms import CodeField
 from core.templatetags.console_format import moment
 from payments.admin.marks import waits_for
 from payments.admin.standing import (
-    failures_of,
     look_there_first,
     refund_found_sentence,
     standing_in_the_way,
@@ -33,6 +32,7 @@ from payments.services import (
     may_send,
     not_in_steps,
     not_possible,
+    payout_token,
     record_failed,
     record_paid,
     record_returned,
@@ -54,10 +54,10 @@ class PayoutAct(Act):
         return may_record(self.thing, self.by)
 
     def seen(self) -> str:
-        """Another failure, or another handing over, is not the one that the page showed."""
-        payout = self.thing
-        events = (payout.handed_over_at, payout.settled_at, payout.returned_at, payout.given_up_at)
-        return ":".join([payout.state, str(failures_of(payout)), *(str(at and int(at.timestamp())) for at in events)])
+        return payout_token(self.thing)
+
+    def read_again(self) -> None:
+        self.thing = Payout.objects.select_related("payment", "recorded_by").get(pk=self.thing.pk)
 
     def page(self) -> dict[str, Any]:
         return {"notice": self.notice(), "says": self.says()}
@@ -77,7 +77,7 @@ class PayoutAct(Act):
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
         """A refusal that leaves the form of use stands on it, with what was typed."""
-        self.thing = Payout.objects.select_related("payment", "recorded_by").get(pk=self.thing.pk)
+        self.read_again()
         if isinstance(error, RefundFound):
             form.add_error(None, f"{self.nothing} {refund_found_sentence(self.thing)}")
             return None
@@ -140,7 +140,7 @@ class TryAgain(PayoutAct):
         return words
 
     def do(self, form: ActForm) -> Outcome:
-        self.thing = try_again(self.thing.pk, by=self.by, at=self.at)
+        self.thing = try_again(self.thing.pk, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
         told = {"payout": self.thing, "money": self.thing.money}
         return Outcome(gettext("%(payout)s is under way again, under the same key: %(money)s.") % told)
 
@@ -162,7 +162,7 @@ class SendAgain(TryAgain):
 
     def do(self, form: ActForm) -> Outcome:
         told = {"old": self.thing}
-        self.thing = try_again(self.thing.pk, by=self.by, at=self.at)
+        self.thing = try_again(self.thing.pk, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
         sentence = gettext("%(payout)s was ordered in place of %(old)s: %(money)s.")
         return Outcome(sentence % {**told, "payout": self.thing, "money": self.thing.money})
 
@@ -224,9 +224,10 @@ class RecordPaid(PayoutAct):
         return self.thing.booked_on or books_day(self.thing.channel, self.thing.ordered_at)
 
     def do(self, form: ActForm) -> Outcome:
-        day, reference = form.cleaned_data["day"], form.cleaned_data["external_reference"]
+        typed = form.cleaned_data
+        day, reference = typed["day"], typed["external_reference"]
         self._require_fitting(day)
-        self.thing = record_paid(self.thing.pk, reference, by=self.by, at=self.at, day=day)
+        self.thing = record_paid(self.thing.pk, reference, by=self.by, at=self.at, day=day, seen=typed["seen"])
         told = {"payout": self.thing, "money": self.thing.money}
         return Outcome(gettext("%(payout)s is recorded as paid: %(money)s went back.") % told)
 
@@ -272,7 +273,8 @@ class RecordFailed(PayoutAct):
         return gettext("Its amount counts as here again, and may be sent once more.")
 
     def do(self, form: ActForm) -> Outcome:
-        payout = record_failed(self.thing.pk, form.cleaned_data["reason"], by=self.by, at=self.at)
+        typed = form.cleaned_data
+        payout = record_failed(self.thing.pk, typed["reason"], by=self.by, at=self.at, seen=typed["seen"])
         return Outcome(gettext("%(payout)s is recorded as failed.") % {"payout": payout}, messages.WARNING)
 
 
@@ -292,7 +294,8 @@ class RecordReturned(PayoutAct):
         return gettext("The refund is open again, its customer reads so, and the money is to be sent once more.")
 
     def do(self, form: ActForm) -> Outcome:
-        payout = record_returned(self.thing.pk, form.cleaned_data["reason"], by=self.by, at=self.at)
+        typed = form.cleaned_data
+        payout = record_returned(self.thing.pk, typed["reason"], by=self.by, at=self.at, seen=typed["seen"])
         return Outcome(gettext("%(payout)s is recorded as returned.") % {"payout": payout}, messages.WARNING)
 
 
@@ -334,7 +337,8 @@ class NotPossible(PayoutAct):
         return parts or super()._why_not()
 
     def do(self, form: ActForm) -> Outcome:
-        payout = not_possible(self.thing.pk, form.cleaned_data["reason"], by=self.by, at=self.at)
+        typed = form.cleaned_data
+        payout = not_possible(self.thing.pk, typed["reason"], by=self.by, at=self.at, seen=typed["seen"])
         told = {"reference": payout.reference}
         sentence = gettext("%(reference)s has failed: its certificate can be used again, and its customer is told.")
         return Outcome(sentence % told, messages.WARNING)

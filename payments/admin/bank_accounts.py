@@ -27,6 +27,7 @@ from payments.payers import (
 from payments.services import (
     AccountFixed,
     AccountUnreadable,
+    account_token,
     can_have_account,
     may_record_account,
     payer_of,
@@ -88,8 +89,7 @@ class RecordAccount(Act):
         return can_have_account(self.thing)
 
     def seen(self) -> str:
-        known = _account_of(self.thing)
-        return known.recorded_at.isoformat() if known else "none"
+        return account_token(self.thing)
 
     def page(self) -> dict[str, Any]:
         return {"facts": [Fact(gettext("Payment"), mono(str(self.thing))), *account_facts(self.thing)]}
@@ -101,7 +101,7 @@ class RecordAccount(Act):
 
     def do(self, form: ActForm) -> Outcome:
         payer = Payer(form.cleaned_data["holder"], form.cleaned_data["number"])
-        record_bank_account(self.thing.pk, payer, by=self.by, at=self.at)
+        record_bank_account(self.thing.pk, payer, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
         return Outcome(gettext("The account is recorded; from now on it is shown masked."))
 
 

@@ -34,6 +34,7 @@ from payments.services import (
     can_be_dismissed,
     can_be_kept,
     confirm_difference,
+    difference_token,
     dismiss_difference,
     has_part_in,
     keep_difference,
@@ -98,7 +99,10 @@ class DifferenceAct(Act):
         return may_resolve(self.thing, self.by)
 
     def seen(self) -> str:
-        return f"{self.thing.state}:{self.thing.amount}"
+        return difference_token(self.thing)
+
+    def read_again(self) -> None:
+        self.thing = Difference.objects.select_related("payment", "payout", "resolved_by").get(pk=self.thing.pk)
 
     def page(self) -> dict[str, Any]:
         return {"facts": money_facts(self.thing), "says": self.says()}
@@ -115,7 +119,7 @@ class DifferenceAct(Act):
         return candidates_of(self.thing)
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
-        self.thing = Difference.objects.select_related("payment", "payout", "resolved_by").get(pk=self.thing.pk)
+        self.read_again()
         if isinstance(error, MoreThanPaid):
             form.add_error(None, gettext("Nothing was done: more would have gone back than was paid in."))
             return None
@@ -175,7 +179,7 @@ class Confirm(DifferenceAct):
 
     def do(self, form: ActForm) -> Outcome:
         request = form.cleaned_data["candidate"]
-        confirm_difference(self.thing.pk, request, by=self.by, at=self.at)
+        confirm_difference(self.thing.pk, request, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
         return Outcome(gettext("%(request)s is refunded: the channel had given the money back.") % {"request": request})
 
 
@@ -214,7 +218,12 @@ class Keep(DifferenceAct):
     def do(self, form: ActForm) -> Outcome:
         told = form.cleaned_data
         kept = keep_difference(
-            self.thing.pk, assigned_to=told["assigned_to"], note=told["note"], by=self.by, at=self.at
+            self.thing.pk,
+            assigned_to=told["assigned_to"],
+            note=told["note"],
+            by=self.by,
+            at=self.at,
+            seen=told["seen"],
         )
         return Outcome(gettext("%(difference)s is kept as unmatched.") % {"difference": kept})
 
@@ -246,7 +255,8 @@ class Dismiss(DifferenceAct):
         return gettext("Nothing follows from it any more, however often the books are compared again.")
 
     def do(self, form: ActForm) -> Outcome:
-        dismissed = dismiss_difference(self.thing.pk, form.cleaned_data["note"], by=self.by, at=self.at)
+        told = form.cleaned_data
+        dismissed = dismiss_difference(self.thing.pk, told["note"], by=self.by, at=self.at, seen=told["seen"])
         return Outcome(gettext("%(difference)s is explained.") % {"difference": dismissed})
 
 

@@ -27,11 +27,11 @@ from payments.admin.acts import (
 from payments.admin.filters import ChannelFilter, MovementFilter, StateFilter, handed_over, to_make_good, to_send
 from payments.admin.ledger import entry_lines
 from payments.admin.marks import READ_ALONG, batch_of, payout_chip, successor_of
-from payments.admin.standing import advice_for, failures_of, job_state, refund_found, why_no_buttons
+from payments.admin.standing import advice_for, job_state, refund_found, why_no_buttons
 from payments.admin.totals import export_view, totals_view
 from payments.days import zone_name
 from payments.models import Payment, Payout
-from payments.services import is_to_make_good
+from payments.services import failures_of, is_to_make_good
 from payments.states import Channel, PayoutState
 
 

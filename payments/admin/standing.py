@@ -18,7 +18,7 @@ from payments.services import (
     is_with_staff,
     not_in_steps,
 )
-from payments.states import UNDER_WAY, Cause, Channel, PayoutState
+from payments.states import UNDER_WAY, Channel, PayoutState
 
 
 @dataclass(frozen=True)
@@ -169,11 +169,6 @@ def successor_sentence(payout: Payout) -> str:
     if successor is None:
         return ""
     return _("It came back, and %(successor)s was ordered in its place: go on there.") % {"successor": successor}
-
-
-def failures_of(payout: Payout) -> int:
-    """How often it has failed, whoever said so."""
-    return payout.entries.filter(cause=Cause.PAYOUT_FAILED).count()
 
 
 # --- The worker, and the person ----------------------------------------------------------------

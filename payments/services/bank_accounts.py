@@ -10,6 +10,7 @@ from django.views.decorators.debug import sensitive_variables
 from core import audit
 from core.encryption import WrongKey, decrypt, encrypt
 from core.models import User
+from core.stale import require_current
 from payments.exceptions import NotYours, PaymentsError
 from payments.models import BankAccount, BatchLine, Payment, Payout
 from payments.payers import Payer, masked_holder, masked_number
@@ -40,13 +41,25 @@ def can_have_account(payment: Payment) -> bool:
     return payment.channel == Channel.BANK and not is_in_file
 
 
+def account_token(payment: Payment) -> str:
+    """What a page shows of the account that a payment came from."""
+    recorded_at = BankAccount.objects.filter(payment=payment.pk).values_list("recorded_at", flat=True).first()
+    return recorded_at.isoformat() if recorded_at else "none"
+
+
 @sensitive_variables("payer")
 @transaction.atomic
-def record_bank_account(payment_id: int, payer: Payer, *, by: User, at: datetime) -> BankAccount:
-    """Keep, or correct, the account that a bank payment came from. Raises NotYours and AccountFixed."""
+def record_bank_account(
+    payment_id: int, payer: Payer, *, by: User, at: datetime, seen: str | None = None
+) -> BankAccount:
+    """Keep, or correct, the account that a bank payment came from. `seen` is the page's `account_token`.
+
+    Raises NotYours, StalePage and AccountFixed.
+    """
     payment = Payment.objects.select_for_update().get(pk=payment_id)
     if not may_record_account(payment, by):
         raise NotYours(str(payment))
+    require_current(seen, account_token(payment))
     if not can_have_account(payment):
         raise AccountFixed(str(payment))
     told = {**_secrets(payer), "recorded_by": by, "recorded_at": at}

@@ -8,12 +8,19 @@ from django.db import IntegrityError, transaction
 
 from core import audit
 from core.models import User
+from core.stale import require_current
 from payments import hooks
 from payments.days import books_day
-from payments.exceptions import DayImpossible, NotYours, PayoutMoved, ReferenceMissing, ReferenceTaken
+from payments.exceptions import (
+    DayImpossible,
+    NotYours,
+    PayoutMoved,
+    ReferenceMissing,
+    ReferenceTaken,
+)
 from payments.models import BatchLine, Difference, Payout
 from payments.services import differences, ordering, settling
-from payments.states import UNDER_WAY, Channel, DifferenceKind, DifferenceState, PayoutState
+from payments.states import UNDER_WAY, Cause, Channel, DifferenceKind, DifferenceState, PayoutState
 
 # --- Who, and when -----------------------------------------------------------------------------
 
@@ -74,19 +81,33 @@ def can_be_sent_again(payout: Payout) -> bool:
     return is_to_make_good(payout) or payout.handed_over_at is not None
 
 
+def failures_of(payout: Payout) -> int:
+    """How often it has failed, whoever said so."""
+    return payout.entries.filter(cause=Cause.PAYOUT_FAILED).count()
+
+
+def payout_token(payout: Payout) -> str:
+    """What a page shows of a payout. Another failure, or another handing over, is not the one that it showed."""
+    events = (payout.handed_over_at, payout.settled_at, payout.returned_at, payout.given_up_at)
+    times = [f"{at.timestamp():.6f}" if at else "" for at in events]
+    return ":".join([payout.state, str(failures_of(payout)), *times])
+
+
 # --- Acts --------------------------------------------------------------------------------------
+# `seen` is the `payout_token` of the page that was acted on; StalePage is raised where it is no longer so.
 
 
 @transaction.atomic
-def try_again(payout_id: int, *, by: User, at: datetime) -> Payout:
+def try_again(payout_id: int, *, by: User, at: datetime, seen: str | None = None) -> Payout:
     """Send a payout that failed, or that the worker gave up, once more: same record, same key.
 
-    One that came back is made good by a new one, which is returned. Raises NotYours, PayoutMoved, MoreThanPaid and
-    RefundFound.
+    One that came back is made good by a new one, which is returned. Raises NotYours, StalePage, PayoutMoved,
+    MoreThanPaid and RefundFound.
     """
     payout = settling.lock(payout_id)
     if not may_send(payout, by):
         raise NotYours(str(payout))
+    require_current(seen, payout_token(payout))
     if not can_be_sent_again(payout):
         raise PayoutMoved(payout.get_state_display())
     sent = _ordered_anew(payout, at=at)
@@ -110,11 +131,13 @@ def _ordered_anew(payout: Payout, *, at: datetime) -> Payout:
 
 
 @transaction.atomic
-def record_paid(payout_id: int, external_reference: str, *, by: User, at: datetime, day: date | None = None) -> Payout:
+def record_paid(
+    payout_id: int, external_reference: str, *, by: User, at: datetime, day: date | None = None, seen: str | None = None
+) -> Payout:
     """Record that a payout was made outside the console, under its unique outside reference.
 
     `day` is that of the channel's books, today's by default. One that came back is made good by a new one, which is
-    returned. Raises NotYours, PayoutMoved (the worker pays it, or somebody was quicker), ReferenceMissing,
+    returned. Raises NotYours, StalePage, PayoutMoved (the worker pays it, or somebody was quicker), ReferenceMissing,
     ReferenceTaken, DayImpossible, MoreThanPaid and RefundFound.
     """
     external_reference = external_reference.strip()
@@ -122,11 +145,13 @@ def record_paid(payout_id: int, external_reference: str, *, by: User, at: dateti
         raise ReferenceMissing
     payment_id = differences.payment_it_frees(payout_id, external_reference)
     with differences.certificates_follow(payment_id, at=at):
-        return _record_paid(payout_id, external_reference, by=by, at=at, day=day)
+        return _record_paid(payout_id, external_reference, by=by, at=at, day=day, seen=seen)
 
 
-def _record_paid(payout_id: int, external_reference: str, *, by: User, at: datetime, day: date | None) -> Payout:
-    payout = _lock_for_record(payout_id, by)
+def _record_paid(
+    payout_id: int, external_reference: str, *, by: User, at: datetime, day: date | None, seen: str | None
+) -> Payout:
+    payout = _lock_for_record(payout_id, by, seen)
     if not can_be_recorded(payout):
         raise PayoutMoved(payout.get_state_display())
     _require_possible(day, payout, at=at)
@@ -145,9 +170,12 @@ def _record_paid(payout_id: int, external_reference: str, *, by: User, at: datet
 
 
 @transaction.atomic
-def record_failed(payout_id: int, reason: str, *, by: User, at: datetime) -> Payout:
-    """Record that a payout failed outside; its amount may be ordered again. Raises NotYours and PayoutMoved."""
-    payout = _lock_for_record(payout_id, by)
+def record_failed(payout_id: int, reason: str, *, by: User, at: datetime, seen: str | None = None) -> Payout:
+    """Record that a payout failed outside; its amount may be ordered again.
+
+    Raises NotYours, StalePage and PayoutMoved.
+    """
+    payout = _lock_for_record(payout_id, by, seen)
     if not is_with_staff(payout):
         raise PayoutMoved(payout.get_state_display())
     payout.recorded_by = by
@@ -157,12 +185,12 @@ def record_failed(payout_id: int, reason: str, *, by: User, at: datetime) -> Pay
 
 
 @transaction.atomic
-def record_returned(payout_id: int, reason: str, *, by: User, at: datetime) -> Payout:
+def record_returned(payout_id: int, reason: str, *, by: User, at: datetime, seen: str | None = None) -> Payout:
     """Record that money paid outside came back to us, as banks say days later; a connected channel says it itself.
 
-    Raises NotYours and PayoutMoved.
+    Raises NotYours, StalePage and PayoutMoved.
     """
-    payout = _lock_for_record(payout_id, by)
+    payout = _lock_for_record(payout_id, by, seen)
     if not can_have_come_back(payout):
         raise PayoutMoved(payout.get_state_display())
     settling.take_back(payout, reason, by=by, at=at)
@@ -171,12 +199,18 @@ def record_returned(payout_id: int, reason: str, *, by: User, at: datetime) -> P
 
 
 @transaction.atomic
-def not_possible(payout_id: int, reason: str, *, by: User, at: datetime) -> Payout:
+def not_possible(payout_id: int, reason: str, *, by: User, at: datetime, seen: str | None = None) -> Payout:
     """Say that the money cannot go back: what stands behind the payout fails, and its customer is told.
 
-    Raises NotYours, PayoutMoved (a part was paid or is under way) and RefundFound.
+    Raises NotYours, StalePage, PayoutMoved (a part was paid or is under way) and RefundFound.
     """
     reference = Payout.objects.values_list("reference", flat=True).get(pk=payout_id)
+    # Whoever moves a payout locks what stands above it first.
+    hooks.payout_settling(reference)
+    before = Payout.objects.select_related("payment").get(pk=payout_id)
+    if not may_record(before, by):
+        raise NotYours(str(before))
+    require_current(seen, payout_token(before))
     # Takes all locks in their order, and closes every payout of the reference through `give_up`.
     hooks.payout_impossible(reference, reason=reason, by=by, at=at)
     payout = Payout.objects.select_related("payment").get(pk=payout_id)
@@ -210,10 +244,11 @@ def _require_possible(day: date | None, payout: Payout, *, at: datetime) -> None
         raise DayImpossible(str(day))
 
 
-def _lock_for_record(payout_id: int, by: User) -> Payout:
+def _lock_for_record(payout_id: int, by: User, seen: str | None) -> Payout:
     payout = settling.lock(payout_id)
     if not may_record(payout, by):
         raise NotYours(str(payout))
+    require_current(seen, payout_token(payout))
     return payout
 
 

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from core import audit
 from core.models import User
+from core.stale import require_current
 from payments import hooks
 from payments.exceptions import NotYours, PaymentsError
 from payments.models import Difference, Payment, Payout
@@ -55,30 +56,45 @@ def can_be_kept(difference: Difference) -> bool:
     return difference.kind in PAID_THERE and difference.state == DifferenceState.OPEN
 
 
+def difference_token(difference: Difference) -> str:
+    """What a page shows of a difference."""
+    shown = (difference.state, difference.amount, difference.currency, difference.is_pending, difference.assigned_to)
+    return ":".join(map(str, shown))
+
+
 # --- Acts --------------------------------------------------------------------------------------
+# `seen` is the `difference_token` of the page that was acted on; StalePage is raised where it is no longer so.
 
 
 @transaction.atomic
-def confirm_difference(difference_id: int, candidate: str, *, by: User, at: datetime) -> Difference:
+def confirm_difference(
+    difference_id: int, candidate: str, *, by: User, at: datetime, seen: str | None = None
+) -> Difference:
     """Say that a refund made at the channel is the payout of a request: the `Candidate` of this id.
 
-    Raises NotYours, DifferenceMoved (decided meanwhile, or the request is no longer one it fits) and MoreThanPaid.
+    Raises NotYours, StalePage, DifferenceMoved (decided meanwhile, or the request is no longer one it fits) and
+    MoreThanPaid.
     """
     difference = _for(difference_id, by)
     with certificates_follow(difference.payment_id, at=at):
+        # Whoever files, heals or decides it has locked these certificates before.
+        difference = _for(difference_id, by)
+        require_current(seen, difference_token(difference))
         # Takes the other locks in their order, and calls `take_as_payouts`.
         hooks.refund_confirmed(difference, candidate, by=by, at=at)
     return Difference.objects.get(pk=difference_id)
 
 
 @transaction.atomic
-def keep_difference(difference_id: int, *, by: User, at: datetime, assigned_to: str = "", note: str = "") -> Difference:
+def keep_difference(
+    difference_id: int, *, by: User, at: datetime, assigned_to: str = "", note: str = "", seen: str | None = None
+) -> Difference:
     """Say that a refund made at the channel has no request: it goes on closing the Refund action.
 
     Of the certificate `assigned_to` alone, a `Candidate` that is no request; empty where nobody knows which. Raises
-    NotYours and DifferenceMoved.
+    NotYours, StalePage and DifferenceMoved.
     """
-    with _deciding(difference_id, "kept", by=by, at=at, note=note) as difference:
+    with _deciding(difference_id, "kept", by=by, at=at, note=note, seen=seen) as difference:
         if not can_be_kept(difference) or not _is_of_its_payment(difference, assigned_to):
             raise DifferenceMoved(difference.get_state_display())
         difference.keep()
@@ -87,11 +103,14 @@ def keep_difference(difference_id: int, *, by: User, at: datetime, assigned_to: 
 
 
 @transaction.atomic
-def dismiss_difference(difference_id: int, note: str, *, by: User, at: datetime) -> Difference:
-    """Explain a difference: nothing follows from it any more. Raises NotYours, NoteMissing and DifferenceMoved."""
+def dismiss_difference(difference_id: int, note: str, *, by: User, at: datetime, seen: str | None = None) -> Difference:
+    """Explain a difference: nothing follows from it any more.
+
+    Raises NotYours, NoteMissing, StalePage and DifferenceMoved.
+    """
     if not note.strip():
         raise NoteMissing
-    with _deciding(difference_id, "dismissed", by=by, at=at, note=note) as difference:
+    with _deciding(difference_id, "dismissed", by=by, at=at, note=note, seen=seen) as difference:
         if not can_be_dismissed(difference):
             raise DifferenceMoved(difference.get_state_display())
         difference.dismiss()
@@ -148,11 +167,14 @@ def _lock(difference_id: int, by: User) -> Difference:
 
 
 @contextmanager
-def _deciding(difference_id: int, act: str, *, by: User, at: datetime, note: str) -> Iterator[Difference]:
+def _deciding(
+    difference_id: int, act: str, *, by: User, at: datetime, note: str, seen: str | None
+) -> Iterator[Difference]:
     """A locked difference, to be moved; stored and recorded afterwards."""
     payment_id = _for(difference_id, by).payment_id
     with certificates_follow(payment_id, at=at):
         difference = _lock(difference_id, by)
+        require_current(seen, difference_token(difference))
         yield difference
         difference.note = note.strip()
         _resolve(difference, act, by=by, at=at, note=difference.note)

@@ -37,9 +37,9 @@ class RequestAct(Act):
     def seen(self) -> str:
         return review_token(self.thing, facts_of(self.thing.certificate))
 
-    def newest(self) -> RefundRequest:
-        """The request as it is stored now, after a service has refused."""
-        return RefundRequest.objects.select_related("certificate__order", "certificate__product").get(pk=self.thing.pk)
+    def read_again(self) -> None:
+        stored = RefundRequest.objects.select_related("certificate__order", "certificate__product")
+        self.thing = stored.get(pk=self.thing.pk)
 
     def page(self) -> dict[str, Any]:
         return {"money": money_of(self.thing), "lapses": self.outlook in LAPSES, "notice": self.notice()}
@@ -54,7 +54,6 @@ class RequestAct(Act):
 
 
 class Decision(RequestAct):
-    compares_itself = False
     forbidden = (MayNotDecide,)
     refusals = (RequestMoved, NotRefundable, RefundedOutside, MoreThanPaid, InvalidReason)
 
@@ -68,7 +67,7 @@ class Decision(RequestAct):
         return gettext("%(request)s is no longer under review, so nothing was done. %(what)s") % told
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
-        self.thing = self.newest()
+        self.read_again()
         return Outcome(self._explanation(error), messages.WARNING)
 
     def _explanation(self, error: Exception) -> str:
@@ -180,7 +179,8 @@ class Fail(RequestAct):
         return ""
 
     def why_not(self) -> str:
-        thing = self.newest()
+        self.read_again()
+        thing = self.thing
         if thing.state == RequestState.PAYMENT_FAILED:
             return gettext(
                 "Nothing was done: a part was paid or is being paid, so the rest must be paid too; or a channel has "
@@ -190,5 +190,6 @@ class Fail(RequestAct):
         return gettext("Nothing was done: %(request)s reads “%(state)s”. %(what)s") % told
 
     def do(self, form: ActForm) -> Outcome:
-        request = fail_refund(self.thing.pk, reason=form.cleaned_data["reason"], by=self.by, at=self.at)
+        typed = form.cleaned_data
+        request = fail_refund(self.thing.pk, reason=typed["reason"], by=self.by, at=self.at, seen=typed["seen"])
         return Outcome(gettext("%(request)s has failed, and its certificate can be used again.") % {"request": request})

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from certificates.models import Certificate
 from core.models import User
+from core.stale import require_current
 from payments import services as payments
 from payments.exceptions import PayoutMoved
 from refunds.exceptions import FactsChanged, MayNotDecide, NotRefundable, RefundedOutside, RequestMoved
@@ -53,13 +54,15 @@ def reject_refund(request_id: int, *, answer: str, seen: str, by: User, at: date
 
 
 @transaction.atomic
-def fail_refund(request_id: int, *, reason: str, by: User, at: datetime) -> RefundRequest:
+def fail_refund(request_id: int, *, reason: str, by: User, at: datetime, seen: str | None = None) -> RefundRequest:
     """Give a refund up whose payouts have all failed; the certificate can be used again.
 
-    Raises RequestMoved, InvalidReason, and what `payments.services.give_up` raises.
+    `seen` is `review_token` of the page that was acted on. Raises StalePage, RequestMoved, InvalidReason, and what
+    `payments.services.give_up` raises.
     """
     reason = steps.words(reason, LONGEST_ANSWER)
     certificate, request = steps.lock(request_id)
+    require_current(seen, review_token(request, facts_of(certificate)))
     if request.state != RequestState.PAYMENT_FAILED:
         raise RequestMoved(request)
     payments.give_up(request.reference, by=by, at=at)
