@@ -1,3 +1,6 @@
+from typing import Any
+
+
 class PaymentsError(Exception):
     """A payment or payout cannot be moved as asked."""
 
@@ -28,6 +31,14 @@ class NotYours(PaymentsError):
 
 class ReferenceTaken(PaymentsError):
     """Another payout of the same channel carries that outside reference already."""
+
+
+class AmountsDiffer(PaymentsError):
+    """The channel's refund under that outside reference is of another amount than the payout; `difference` is it."""
+
+    def __init__(self, difference: Any) -> None:
+        super().__init__(str(difference))
+        self.difference = difference
 
 
 class ReferenceMissing(PaymentsError):

@@ -12,6 +12,7 @@ from django.conf import settings
 from payments.channels import alipay, card
 from payments.channels.balance import BalanceChannel
 from payments.channels.base import (
+    AlreadyRefunded,
     ChannelRefund,
     Forged,
     Notification,
@@ -24,6 +25,7 @@ from payments.channels.card_refunds import STEPS as CARD_STEPS
 from payments.states import Channel
 
 __all__ = [
+    "AlreadyRefunded",
     "ChannelRefund",
     "Forged",
     "Notification",

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 
 from core.money import plain_amount
 from payments.channels.alipay_answers import (
+    ALREADY_REFUNDED,
     DONE,
     NO_BILL,
     NUMBER,
@@ -36,7 +37,7 @@ from payments.channels.alipay_answers import (
 from payments.channels.alipay_bills import BillLine, refunds_in
 from payments.channels.alipay_gateway import Gateway, read_time
 from payments.channels.alipay_signing import Keys, signed_content
-from payments.channels.base import ChannelRefund, Forged, Notification, Outcome, Refused, Unanswered
+from payments.channels.base import AlreadyRefunded, ChannelRefund, Forged, Notification, Outcome, Refused, Unanswered
 from payments.days import span_of
 from payments.models import Payment, Payout
 from payments.states import Channel, PayoutState
@@ -113,7 +114,7 @@ class AlipayChannel:
             if found:
                 return found
         if error in REFUSALS:
-            raise Refused(words_of(answer))
+            raise (AlreadyRefunded if error in ALREADY_REFUNDED else Refused)(words_of(answer))
         raise Unanswered(_nothing_yet() if answer.get("code") == DONE else words_of(answer))
 
     def look_up(self, payout: Payout) -> ChannelRefund | None:
@@ -140,6 +141,26 @@ class AlipayChannel:
             return None
         refund = read_found(answer, reference, number, currency=currency, is_ours=payout is not None)
         return None if _is_over(refund, payout) else refund
+
+    def refunds_of(self, payment: Payment) -> list[ChannelRefund]:
+        """The one without a number of its own, which goes by the merchant's number of the trade.
+
+        Alipay lists the others by day alone, on the next one: reconciliation finds those.
+        """
+        ends = self._gateway.deadline()
+        number = self._order_number(payment, ends=ends)
+        refund = self._find(payment.reference, number, payment.currency, payout=None, ends=ends) if number else None
+        return [refund] if refund else []
+
+    def _order_number(self, payment: Payment, *, ends: float) -> str:
+        """The merchant's own number of a trade. Raises Unanswered."""
+        if not _ALIPAYS_NUMBER.fullmatch(payment.reference):
+            return payment.reference
+        answer = self._gateway.call("alipay.trade.query", _trade(payment.reference), ends=ends)
+        if answer.get("code") != DONE:
+            raise Unanswered(words_of(answer))
+        number = answer.get("out_trade_no")
+        return number if isinstance(number, str) and NUMBER.fullmatch(number) else ""
 
     # --- Notifications -------------------------------------------------------------------------
 

@@ -44,6 +44,18 @@ REFUSALS = frozenset(
         "ACQ.USER_NOT_MATCH_ERR",
     }
 )
+# Those among them that a trade answers of which money has gone back already: the refund would go beyond what was paid,
+# or the trade was closed by a refund of all of it.
+ALREADY_REFUNDED = frozenset(
+    {
+        "ACQ.REASON_TRADE_REFUND_FEE_ERR",
+        "ACQ.REASON_TRADE_STATUS_INVALID",
+        "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL",
+        "ACQ.REFUND_FEE_ERROR",
+        "ACQ.TRADE_HAS_CLOSE",
+        "ACQ.TRADE_STATUS_ERROR",
+    }
+)
 # As documented, and as it is said.
 NO_BILL = frozenset({"BILL_NOT_EXIST", "isp.bill_not_exist"})
 

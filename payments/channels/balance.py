@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from payments.channels.base import ChannelRefund, Notification, Outcome
 from payments.days import span_of
-from payments.models import LedgerEntry, Payout
+from payments.models import LedgerEntry, Payment, Payout
 from payments.states import Cause, Channel
 
 
@@ -16,6 +16,10 @@ class BalanceChannel:
     def look_up(self, payout: Payout) -> ChannelRefund | None:
         """Never there before it is settled: both are one."""
         return None
+
+    def refunds_of(self, payment: Payment) -> list[ChannelRefund]:
+        """Nobody else pays into a balance, so there is nothing that we do not know."""
+        return []
 
     def read_notification(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> Notification | None:
         return None

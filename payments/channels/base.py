@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
-from payments.models import Payout
+from payments.models import Payment, Payout
 
 
 class Outcome(StrEnum):
@@ -51,6 +51,10 @@ class Refused(Exception):
     """The channel has said for certain that it did not pay, and why."""
 
 
+class AlreadyRefunded(Refused):
+    """Refused because money of the payment has gone back already, which may be what this refund was to give back."""
+
+
 class Forged(Exception):
     """A notification whose signature, time or form is not the channel's."""
 
@@ -62,11 +66,15 @@ class PayoutChannel(Protocol):
     """
 
     def pay_back(self, payout: Payout) -> ChannelRefund:
-        """Hand the payout to the channel. Raises Refused and Unanswered."""
+        """Hand the payout to the channel. Raises Refused, AlreadyRefunded and Unanswered."""
         ...
 
     def look_up(self, payout: Payout) -> ChannelRefund | None:
         """What became of the payout's key; None where the channel has never seen it. Raises Unanswered."""
+        ...
+
+    def refunds_of(self, payment: Payment) -> list[ChannelRefund]:
+        """The refunds of a payment that the channel can name now, whoever made them. Raises Unanswered."""
         ...
 
     def read_notification(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> Notification | None:

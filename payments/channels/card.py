@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 
-from payments.channels.base import ChannelRefund, Forged, Notification, Outcome, Refused, Unanswered
+from payments.channels.base import AlreadyRefunded, ChannelRefund, Forged, Notification, Outcome, Refused, Unanswered
 from payments.channels.card_refunds import (
     NAME,
     OUTCOMES,
@@ -63,6 +63,9 @@ _REFUSALS = {
     (402, "invalid_request_error"),
     (402, "card_error"),
 }
+# Refusals that say that money of the payment has gone back already. Stripe has a code for the first alone.
+_REFUNDED = "charge_already_refunded"
+_REFUNDED_IN_WORDS = ("already been refunded", "greater than unrefunded amount")
 # Refusals by their type, and yet only of this moment.
 _OF_THE_MOMENT = {"lock_timeout", "rate_limit", "idempotency_key_in_use"}
 
@@ -121,9 +124,8 @@ class CardChannel:
             made = self._refunds.create(params, {"idempotency_key": _idempotency_key(payout)})
             return _read_made(checked(made.to_dict()), payout)
         except Exception as error:
-            if _is_refusal(error):
-                raise Refused(self._words_of(error)) from None
-            raise Unanswered(self._words_of(error)) from None
+            kind = _kind_of(error)
+            raise kind(self._words_of(error)) from None
 
     def look_up(self, payout: Payout) -> ChannelRefund | None:
         if not REFERENCE.fullmatch(payout.payment.reference):
@@ -131,6 +133,9 @@ class CardChannel:
         refunds = self._list(_payment_parameter(payout.payment.reference))
         found = self._understood(lambda: [_read_own(refund, payout) for refund in refunds if _decides(refund, payout)])
         return min(found, key=lambda refund: _BEST_FIRST.index(refund.outcome), default=None)
+
+    def refunds_of(self, payment: Payment) -> list[ChannelRefund]:
+        return self._read_all(self._list(_payment_parameter(payment.reference)))
 
     # --- Notifications -------------------------------------------------------------------------
 
@@ -223,6 +228,15 @@ class CardChannel:
         for secret in self._secrets:
             words = words.replace(secret, "…")
         return plain(_SECRET.sub("…", words)) or type(error).__name__
+
+
+def _kind_of(error: Exception) -> type[Refused | Unanswered]:
+    """What an error in answer to a request to refund means."""
+    if not _is_refusal(error):
+        return Unanswered
+    words = str(error).lower()
+    is_refunded = getattr(error, "code", None) == _REFUNDED or any(each in words for each in _REFUNDED_IN_WORDS)
+    return AlreadyRefunded if is_refunded else Refused
 
 
 def _is_refusal(error: Exception) -> bool:

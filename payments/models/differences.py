@@ -15,8 +15,12 @@ from payments.states import CLOSES_REFUND, DIFFERENCE_EDGES, PAID_THERE, Channel
 
 class DifferenceQuerySet(models.QuerySet):
     def closing_refunds(self) -> "DifferenceQuerySet":
-        """Money of a payment that its channel says has gone, and we do not: in the way of another refund of it."""
-        return self.filter(kind__in=sorted(PAID_THERE), state__in=sorted(CLOSES_REFUND), amount__gt=0)
+        """Money of a payment that its channel says has gone, and we do not: in the way of another refund of it.
+
+        Also where the channel does not say how much.
+        """
+        is_money = Q(amount=None) | Q(amount__gt=0)
+        return self.filter(is_money, kind__in=sorted(PAID_THERE), state__in=sorted(CLOSES_REFUND))
 
     def found_at_channel(self) -> "DifferenceQuerySet":
         """Refunds that a channel made by itself and that may still become a request's payouts."""

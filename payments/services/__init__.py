@@ -33,6 +33,7 @@ from payments.services.bank_answers import AnswerSummary, import_answer, may_imp
 from payments.services.differences import Candidate, take_in
 from payments.services.notifications import receive_notification, take_notification
 from payments.services.ordering import Part, order_payouts, queue_waiting
+from payments.services.outcomes import hand_over, settle
 from payments.services.reconciling import Comparison, reconcile
 from payments.services.recording import (
     can_be_recorded,
@@ -66,7 +67,7 @@ from payments.services.resolving import (
     may_resolve,
     take_as_payouts,
 )
-from payments.services.sending import hand_over, pay_payout, settle
+from payments.services.sending import pay_payout
 from payments.services.settling import is_in_steps, not_in_steps
 
 __all__ = [

@@ -18,7 +18,7 @@ from payments import hooks
 from payments.channels import ChannelRefund, Outcome
 from payments.days import books_day, span_of
 from payments.models import Difference, Payment, Payout
-from payments.services.sending import is_reference_of_another, settle
+from payments.services.outcomes import is_reference_of_another, settle
 from payments.states import CLOSES_REFUND, PAID_THERE, UNDER_WAY, Channel, DifferenceKind, DifferenceState, PayoutState
 
 # A difference about which both books, or a person, have not said the last word.
@@ -302,6 +302,14 @@ def is_of_another_payment(payout: Payout, external_reference: str) -> bool:
         channel=payout.channel, external_reference=external_reference, state__in=UNRESOLVED
     )
     return found.exclude(Q(payment=payout.payment_id) | Q(payment=None)).exists()
+
+
+def of_other_amount(payout: Payout, external_reference: str) -> Difference | None:
+    """What is undecided about a refund that the channel has under this reference, of another amount than the payout."""
+    found = Difference.objects.filter(
+        channel=payout.channel, external_reference=external_reference, state__in=UNRESOLVED, amount__isnull=False
+    )
+    return found.exclude(amount=payout.amount, currency=payout.currency).order_by("id").first()
 
 
 def heal_by_reference(payout: Payout, external_reference: str, *, at: datetime) -> None:

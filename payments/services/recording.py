@@ -12,6 +12,7 @@ from core.stale import require_current
 from payments import hooks
 from payments.days import books_day
 from payments.exceptions import (
+    AmountsDiffer,
     DayImpossible,
     NotYours,
     PayoutMoved,
@@ -138,7 +139,8 @@ def record_paid(
 
     `day` is that of the channel's books, today's by default. One that came back is made good by a new one, which is
     returned. Raises NotYours, StalePage, PayoutMoved (the worker pays it, or somebody was quicker), ReferenceMissing,
-    ReferenceTaken, DayImpossible, MoreThanPaid and RefundFound.
+    ReferenceTaken, AmountsDiffer (the channel's refund under it is of another amount), DayImpossible, MoreThanPaid and
+    RefundFound.
     """
     external_reference = external_reference.strip()
     if not external_reference:
@@ -160,6 +162,8 @@ def _record_paid(
         raise ReferenceTaken(external_reference)
     if differences.is_of_another_payment(payout, external_reference):
         raise ReferenceTaken(external_reference)
+    if other := differences.of_other_amount(payout, external_reference):
+        raise AmountsDiffer(other)
     differences.heal_by_reference(payout, external_reference, at=at)
     paid = payout if payout.state in UNDER_WAY else _ordered_anew(payout, at=at)
     paid.recorded_by = by

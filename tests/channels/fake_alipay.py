@@ -31,6 +31,7 @@ KNOWN = {
         "trade_no", "out_trade_no", "refund_amount", "refund_reason", "out_request_no", "refund_currency"
     },
     "alipay.trade.fastpay.refund.query": {"trade_no", "out_trade_no", "out_request_no", "query_options"},
+    "alipay.trade.query": {"trade_no", "out_trade_no"},
     "alipay.data.dataservice.bill.downloadurl.query": {"bill_type", "bill_date"},
 }  # fmt: skip
 # The first line of a bill's details, as it is written there.
@@ -211,6 +212,8 @@ class FakeAlipay(FakeChannel):
             return self._refunded(wanted, fault)
         if form["method"] == "alipay.trade.fastpay.refund.query":
             return self._found(wanted)
+        if form["method"] == "alipay.trade.query":
+            return self._traded(wanted)
         return self._billed(wanted)
 
     def _check(self, form: dict[str, str]) -> None:
@@ -281,6 +284,12 @@ class FakeAlipay(FakeChannel):
         if refund.dback:
             found["deposit_back_info"] = {"has_deposit_back": "true", "dback_status": refund.dback}
         return found
+
+    def _traded(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        trade = self._trade(wanted)
+        if trade is None:
+            raise BusinessError("ACQ.TRADE_NOT_EXIST", "交易不存在")
+        return {**trade.names, "total_amount": plain_amount(trade.amount, trade.currency)}
 
     def _billed(self, wanted: dict[str, str]) -> dict[str, Any]:
         assert wanted["bill_type"] == "trade"

@@ -12,9 +12,10 @@ from django.core.management import call_command
 from core import bounded
 from core.models import Job
 from payments.channels import Forged, Notification, Outcome, Refused, Unanswered, alipay, alipay_gateway
-from payments.channels.alipay_answers import REFUSALS
-from payments.models import Payment, Payout
-from payments.services import receive_notification, try_again
+from payments.channels.alipay_answers import ALREADY_REFUNDED, REFUSALS
+from payments.exceptions import AmountsDiffer, RefundFound
+from payments.models import Difference, Payment, Payout
+from payments.services import not_possible, receive_notification, record_failed, record_paid, try_again
 from refunds.models import RefundRequest
 from tests import factories
 from tests.channels.conftest import alipay_payout, work
@@ -261,7 +262,7 @@ def test_worker_asks_twice_within_the_time_of_one_call(customer, alipay_fake, al
 # --- Refusals ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", sorted(REFUSALS))
+@pytest.mark.parametrize("code", sorted(REFUSALS - ALREADY_REFUNDED))
 def test_worker_takes_a_definite_no_for_a_no(customer, alipay_fake, code):
     payout = alipay_payout(customer, alipay_fake)
     alipay_fake.said_next.append(BusinessError(code, "不行\x00\n!"))
@@ -300,16 +301,61 @@ def test_worker_takes_no_other_answer_for_a_no(customer, alipay_fake, code, sub_
 
 def test_refused_payout_is_paid_once_under_the_same_number_when_it_is_tried_again(customer, alipay_fake, sender):
     payout = alipay_payout(customer, alipay_fake)
-    alipay_fake.refund(payout.payment.reference, 200_000, "by-hand")
+    alipay_fake.said_next.append(BusinessError("ACQ.SELLER_BALANCE_NOT_ENOUGH"))
     work(NOON)
-    assert again(payout).failure == "退款金额无效 (ACQ.REASON_TRADE_REFUND_FEE_ERR)"
-    alipay_fake.return_refund("by-hand")
+    assert again(payout).state == "failed"
     try_again(payout.pk, by=sender, at=LATER)
     alipay_fake.faults.extend([None, Fault.DROPPED_AFTER])
     work(LATER)
     work_until(payout, "paid", LATER)
-    assert alipay_fake.books()[1:] == ONCE
+    assert alipay_fake.books() == ONCE
     assert {sent["out_request_no"] for sent in wanted(alipay_fake)} == {str(payout.key)}
+
+
+@pytest.mark.parametrize("code", sorted(ALREADY_REFUNDED))
+def test_refusal_of_what_went_back_already_is_for_a_person_to_explain(customer, alipay_fake, sender, code):
+    """Alipay lists the refunds of a trade by day alone, so that it may name none."""
+    payout = alipay_payout(customer, alipay_fake)
+    alipay_fake.refund(payout.payment.reference, 200_000, "by-hand")
+    alipay_fake.said_next.append(BusinessError(code, "不行"))
+    work(NOON)
+    waiting = again(payout)
+    assert (waiting.state, waiting.handed_over_at, waiting.trouble) == ("sent", NOON, f"不行 ({code})")
+    difference = Difference.objects.get()
+    assert (difference.kind, difference.state, difference.amount) == ("different_state", "open", None)
+    record_failed(payout.pk, "refunded already", by=sender, at=LATER)
+    with pytest.raises(RefundFound):
+        not_possible(payout.pk, "refunded already", by=sender, at=LATER)
+    record_paid(payout.pk, "2026/by-hand", by=sender, at=LATER)
+    assert (again(payout).state, Difference.objects.get().state) == ("paid", "healed")
+
+
+@pytest.mark.parametrize("by_order", [False, True])
+def test_refund_without_a_number_of_its_own_is_found_and_filed(customer, alipay_fake, sender, by_order):
+    payout = alipay_payout(customer, alipay_fake, by_order=by_order)
+    trade = alipay_fake.trades[0]
+    alipay_fake.refund(payout.payment.reference, 240_000, trade.order)
+    work(NOON)
+    assert again(payout).handed_over_at == NOON
+    found = Difference.objects.get()
+    assert (found.kind, found.amount, found.external_reference) == (
+        "missing_here",
+        240_000,
+        f"{trade.number}/{trade.order}",
+    )
+    assert found.payment_id == payout.payment_id
+    with pytest.raises(AmountsDiffer):
+        record_paid(payout.pk, found.external_reference, by=sender, at=LATER)
+
+
+def test_what_went_back_already_is_asked_again_where_alipay_gave_no_answer(customer, alipay_fake):
+    payout = alipay_payout(customer, alipay_fake)
+    alipay_fake.refund(payout.payment.reference, 200_000, "by-hand")
+    alipay_fake.faults.extend([None, None, Fault.ERROR_BEFORE])
+    work(NOON)
+    assert (again(payout).state, again(payout).handed_over_at) == ("unknown", None)
+    work(LATER)
+    assert again(payout).handed_over_at == LATER
 
 
 def test_refusal_of_what_was_paid_before_is_no_refusal(customer, alipay_fake, alipay_channel):

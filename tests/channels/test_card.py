@@ -1,19 +1,29 @@
 """Cards: every payout exactly once by Stripe's own books, whatever goes wrong on the way."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 
 from certificates.models import Certificate
 from core.models import Job
 from payments import channels
-from payments.channels import Outcome, Refused, Unanswered
+from payments.channels import AlreadyRefunded, Outcome, Refused, Unanswered
 from payments.channels.base import Notification
 from payments.channels.card import CardChannel
-from payments.models import Payment, Payout
-from payments.services import record_failed, record_paid, try_again
+from payments.exceptions import RefundFound
+from payments.models import Difference, Payment, Payout
+from payments.services import (
+    dismiss_difference,
+    not_possible,
+    record_failed,
+    record_paid,
+    take_in,
+    try_again,
+)
 from payments.states import Channel
 from refunds.models import RefundRequest
 from tests import factories
@@ -285,18 +295,142 @@ def test_payment_that_this_account_of_stripe_does_not_know_tells_nothing_about_a
 
 def test_refused_payout_is_paid_once_when_it_is_tried_again(customer, stripe_fake, sender):
     """Stripe would repeat its refusal under the old key."""
+    payout = _refused(customer, stripe_fake)
+    try_again(payout.pk, by=sender, at=LATER)
+    work(LATER)
+    assert again(payout).state == "paid"
+    assert stripe_fake.books() == ONCE
+    keys = [request.headers["Idempotency-Key"] for request in posts(stripe_fake)]
+    assert keys == [str(payout.key), f"{payout.key}-2"]
+
+
+REFUNDED_ELSEWHERE = [
+    (240_000, "has already been refunded"),
+    (200_000, "greater than unrefunded amount"),
+]
+
+
+@pytest.mark.parametrize(("amount", "words"), REFUNDED_ELSEWHERE)
+def test_refusal_of_what_went_back_already_files_it_and_hands_the_payout_to_staff(
+    customer, stripe_fake, sender, amount, words
+):
+    """Somebody gave the money back in Stripe's dashboard, and no webhook came."""
     payout = stripe_payout(customer, stripe_fake)
-    by_hand = stripe_fake.refund(payout.payment.reference, 200_000)
+    by_hand = stripe_fake.refund(payout.payment.reference, amount)
     work(NOON)
-    assert (again(payout).state, request_of(payout).state) == ("failed", "payment_failed")
-    assert "greater than unrefunded amount" in again(payout).failure
+    waiting = again(payout)
+    assert (waiting.state, waiting.handed_over_at, request_of(payout).state) == ("sent", NOON, "paying")
+    assert words in waiting.trouble
+    found = Difference.objects.get()
+    assert (found.kind, found.state, found.external_reference, found.amount) == (
+        "missing_here",
+        "open",
+        by_hand,
+        amount,
+    )
+    assert found.payment_id == payout.payment_id
+    assert work(LATER) == 0
+    with pytest.raises(RefundFound):
+        try_again(payout.pk, by=sender, at=LATER)
+
+
+def test_refund_of_the_payouts_amount_found_at_stripe_is_recorded_as_the_payout(customer, stripe_fake, sender):
+    payout = stripe_payout(customer, stripe_fake)
+    by_hand = _refunded_by_hand(payout, stripe_fake)
+    record_failed(payout.pk, "refunded already", by=sender, at=LATER)
+    with pytest.raises(RefundFound):
+        not_possible(payout.pk, "refunded already", by=sender, at=LATER)
+    record_paid(payout.pk, by_hand, by=sender, at=LATER)
+    assert (again(payout).state, request_of(payout).state, Difference.objects.get().state) == (
+        "paid",
+        "refunded",
+        "healed",
+    )
+    assert stripe_fake.books() == ONCE
+
+
+def _refunded_by_hand(payout, fake) -> str:
+    """All of a charge of the payout's amount went back in the dashboard, and the worker was refused."""
+    fake.sales[0] = replace(fake.sales[0], amount=payout.amount)
+    by_hand = fake.refund(payout.payment.reference, payout.amount)
+    work(NOON)
+    assert again(payout).handed_over_at
+    return by_hand
+
+
+def test_refund_found_at_stripe_that_comes_back_lets_the_payout_go_under_a_new_key(customer, stripe_fake, sender):
+    """Stripe would repeat its refusal under the old key."""
+    payout = stripe_payout(customer, stripe_fake)
+    by_hand = _refunded_by_hand(payout, stripe_fake)
     stripe_fake.return_refund(by_hand)
+    told = Notification("evt_1", payout.payment.reference, by_hand)
+    with transaction.atomic():
+        for refund in channels.connected(Channel.CARD).ask(told):
+            take_in(Channel.CARD, refund, at=LATER)
     try_again(payout.pk, by=sender, at=LATER)
     work(LATER)
     assert again(payout).state == "paid"
     assert stripe_fake.books()[1:] == ONCE
     keys = [request.headers["Idempotency-Key"] for request in posts(stripe_fake)]
     assert keys == [str(payout.key), f"{payout.key}-2"]
+
+
+def test_refusal_of_what_went_back_already_counts_only_once_stripe_says_what_that_was(customer, stripe_fake):
+    payout = stripe_payout(customer, stripe_fake)
+    stripe_fake.refund(payout.payment.reference, 240_000)
+    stripe_fake.faults.extend([None, Fault.ERROR_BEFORE])
+    work(NOON)
+    assert (again(payout).state, again(payout).handed_over_at) == ("unknown", None)
+    assert not Difference.objects.exists()
+    work(LATER)
+    assert again(payout).handed_over_at == LATER
+    assert Difference.objects.get().kind == "missing_here"
+
+
+def test_refusal_that_no_refund_at_stripe_explains_is_for_a_person_to_explain(customer, stripe_fake, sender):
+    """The charge was for less than our books say."""
+    payout = stripe_payout(customer, stripe_fake)
+    stripe_fake.sales[0] = replace(stripe_fake.sales[0], amount=100_000)
+    work(NOON)
+    assert again(payout).handed_over_at == NOON
+    difference = Difference.objects.get()
+    assert (difference.kind, difference.amount, difference.payout) == ("different_state", None, payout)
+    record_failed(payout.pk, "charged less", by=sender, at=LATER)
+    with pytest.raises(RefundFound):
+        not_possible(payout.pk, "charged less", by=sender, at=LATER)
+    dismiss_difference(difference.pk, "The charge was for 1,000.00.", by=sender, at=LATER)
+    not_possible(payout.pk, "charged less", by=sender, at=LATER)
+    assert request_of(payout).state == "failed"
+
+
+def test_refund_under_our_own_key_that_a_look_up_missed_pays_the_payout(customer, stripe_fake):
+    payout = stripe_payout(customer, stripe_fake)
+    stripe_fake.sales[0] = replace(stripe_fake.sales[0], amount=payout.amount)
+    stripe_fake.faults.append(Fault.DROPPED_AFTER)
+    work(NOON)
+    stripe_fake.hidden.update(stripe_fake.refunds)
+    stripe_fake.forget_keys()
+    refuse = stripe_fake._make
+
+    def show_and_refuse(*wanted):
+        stripe_fake.hidden.clear()
+        return refuse(*wanted)
+
+    stripe_fake._make = show_and_refuse
+    work(NOON)
+    assert (again(payout).state, Difference.objects.count()) == ("paid", 0)
+    assert stripe_fake.books() == ONCE
+
+
+@pytest.mark.parametrize("code", ["charge_already_refunded", None])
+def test_channel_tells_a_refund_of_what_went_back_already_from_another_refusal(
+    customer, stripe_fake, stripe_channel, code
+):
+    payout = stripe_payout(customer, stripe_fake)
+    words = "No, because." if code else "Refund amount ($9) is greater than unrefunded amount on charge ($8)"
+    stripe_fake.said_next.append((StripeError(400, NO, words, code), False))
+    with pytest.raises(AlreadyRefunded):
+        stripe_channel.pay_back(payout)
 
 
 def test_attempt_after_a_refusal_keeps_its_own_key_at_every_try(customer, stripe_fake, sender):
@@ -345,7 +479,6 @@ def test_refund_that_failed_while_pending_fails_the_payout_and_not_the_next_atte
 
 NO = "invalid_request_error"
 DEFINITE = [
-    (400, NO, "charge_already_refunded"),
     (400, NO, "resource_missing"),
     (404, NO, "resource_missing"),
     (400, NO, "amount_too_large"),

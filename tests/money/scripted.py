@@ -8,8 +8,8 @@ import pytest
 
 from core import jobs
 from payments import channels
-from payments.channels import ChannelRefund, Notification, Outcome, Refused, Unanswered
-from payments.models import Payout
+from payments.channels import AlreadyRefunded, ChannelRefund, Notification, Outcome, Refused, Unanswered
+from payments.models import Payment, Payout
 from payments.states import Channel
 from tests.factories import NOON
 
@@ -38,6 +38,12 @@ class ScriptedChannel:
         if self.script and isinstance(self.script[0], Exception):
             raise self.script.popleft()
         return self.refunds.get(str(payout.key))
+
+    def refunds_of(self, payment: Payment) -> list[ChannelRefund]:
+        self.asked.append(("refunds_of", payment.reference))
+        if self.script and isinstance(self.script[0], Exception):
+            raise self.script.popleft()
+        return [each for each in self.refunds.values() if each.payment_reference == payment.reference]
 
     def ask(self, notification: Notification) -> list[ChannelRefund]:
         self.asked.append(("ask", notification.key))
@@ -85,6 +91,10 @@ def notify(payout: Payout, event: str) -> None:
 
 def silent() -> Unanswered:
     return Unanswered("timed out")
+
+
+def refunded(reason: str = "Charge ch_1 has already been refunded.") -> AlreadyRefunded:
+    return AlreadyRefunded(reason)
 
 
 def refused(reason: str = "the charge is disputed") -> Refused:
