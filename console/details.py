@@ -19,7 +19,8 @@ from refunds.models import RefundRequest
 from refunds.offer import offer
 from refunds.parts import came_back_among
 from refunds.policy import assess
-from refunds.wording import WARNINGS
+from refunds.timeline import is_checked
+from refunds.wording import FOUND_SHORT, WARNINGS
 
 # In the order of a certificate's life.
 EVENTS = {
@@ -62,6 +63,7 @@ def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
         "events": _events(certificate, at),
         "newest": newest,
         "standing": _standing(newest) if newest else "",
+        "checked": FOUND_SHORT if newest and is_checked(newest) else "",
         "assessment": assessment,
         "offer": offer(
             assessment,

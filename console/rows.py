@@ -227,7 +227,8 @@ def _hint(offered: Offer, assessment: Assessment, certificate: Certificate) -> s
     if offered == Offer.NONE:
         return why_not(certificate, assessment)
     if offered != Offer.REFUND:
-        return ""
+        # Of a request that is open: the record says that staff are checking it.
+        return gettext("a refund was already made by the payment channel") if certificate.refund_found_at else ""
     if assessment.rule == Rule.REVOKE_FIRST:
         return gettext("revoke by %(day)s first") % {"day": assessment.revoke_by}
     if assessment.rule == Rule.REVOCATION_PENDING:

@@ -34,7 +34,10 @@ class AlreadyRequested(RefundsError):
 
 
 class RefundedOutside(RefundsError):
-    """The payment channel has given money of it back by itself: until staff have looked, no other refund is made."""
+    """The payment channel has given money of it back by itself.
+
+    Until staff have decided on that, no other refund is made, and a request of it is neither decided nor cancelled.
+    """
 
 
 class SummaryChanged(RefundsError):

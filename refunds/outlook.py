@@ -7,7 +7,7 @@ from core.models import User
 from refunds.facts import decisive_differences, facts_of, was_issued_meanwhile
 from refunds.models import RefundRequest
 from refunds.policy import assess
-from refunds.services import is_refund_found, may_decide
+from refunds.services import is_refund_found, may_decide, undecided_refunds
 from refunds.states import RequestState
 
 
@@ -17,11 +17,13 @@ class Outlook(StrEnum):
     OWN = "own"
     NOT_PERMITTED = "not_permitted"
     MOVED = "moved"
+    # A refund that the channel made by itself: nobody has decided on it yet, or it was kept as unmatched.
+    REFUNDED_OUTSIDE = "refunded_outside"
     ISSUED = "issued"
     EXPIRED = "expired"
     NOT_SUPPORTED = "not_supported"
     CHANGED = "changed"
-    REFUNDED_OUTSIDE = "refunded_outside"
+    REFUND_KEPT = "refund_kept"
     APPROVE = "approve"
 
 
@@ -40,6 +42,8 @@ def outlook(request: RefundRequest, *, by: User, at: datetime) -> Outlook:
 
 
 def _of_facts(request: RefundRequest, at: datetime) -> Outlook:
+    if undecided_refunds(request.certificate).exists():
+        return Outlook.REFUNDED_OUTSIDE
     before, now = request.facts_at_submission, facts_of(request.certificate)
     if was_issued_meanwhile(before, now, at):
         return Outlook.ISSUED
@@ -50,4 +54,4 @@ def _of_facts(request: RefundRequest, at: datetime) -> Outlook:
         return Outlook.NOT_SUPPORTED
     if decisive_differences(before, now):
         return Outlook.CHANGED
-    return Outlook.REFUNDED_OUTSIDE if is_refund_found(request.certificate) else Outlook.APPROVE
+    return Outlook.REFUND_KEPT if is_refund_found(request.certificate) else Outlook.APPROVE

@@ -18,8 +18,10 @@ from refunds.offer import Offer, offer
 from refunds.panel import request_chip, request_facts
 from refunds.parts import Part, came_back_among, parts_of
 from refunds.policy import assess
+from refunds.services import certificates_undecided
 from refunds.states import ENDED_UNPAID, MONEY_ORDERED, OPEN, UNDECIDED, RequestState
 from refunds.timeline import Event, history_of, is_announced, next_of
+from refunds.wording import FOUND_SHORT
 
 # Seconds between two questions of a page that shows a request in motion.
 MOVING, WAITING = 2, 15
@@ -38,16 +40,29 @@ class Row:
     is_due: bool
     # What of it came back and is still owed; empty where nothing is.
     came_back: str = ""
+    # That staff are checking a refund that was already made; empty where they are not.
+    checked: str = ""
 
 
 def rows_of(refunds: Sequence[RefundRequest]) -> list[Row]:
     came_back = came_back_among((refund.state, refund.reference) for refund in refunds)
-    return [_row(refund, came_back.get(refund.reference, "")) for refund in refunds]
+    checked = _checked_among(refunds)
+    return [_row(refund, came_back.get(refund.reference, ""), refund.pk in checked) for refund in refunds]
 
 
-def _row(refund: RefundRequest, came_back: str) -> Row:
+def _checked_among(refunds: Iterable[RefundRequest]) -> set[int]:
+    """The open ones that a refund made by the channel itself may be of, while nobody has decided. One query at most."""
+    certificates = {refund.pk: refund.certificate_id for refund in refunds if refund.is_open}
+    if not certificates:
+        return set()
+    undecided = set(certificates_undecided().filter(certificate__in=certificates.values()))
+    return {pk for pk, certificate_id in certificates.items() if certificate_id in undecided}
+
+
+def _row(refund: RefundRequest, came_back: str, is_checked: bool) -> Row:
     is_due = refund.state in UNDECIDED and refund.review_due is not None
-    return Row(refund, request_chip(refund.state, came_back=bool(came_back)), is_due, came_back)
+    checked = str(FOUND_SHORT) if is_checked else ""
+    return Row(refund, request_chip(refund.state, came_back=bool(came_back)), is_due, came_back, checked)
 
 
 def poll_seconds(refunds: Iterable[RefundRequest]) -> int:
@@ -60,7 +75,7 @@ def poll_seconds(refunds: Iterable[RefundRequest]) -> int:
 
 
 def version_of(rows: Iterable[Row]) -> str:
-    return _digest([(row.refund.pk, row.refund.state, row.came_back) for row in rows])
+    return _digest([(row.refund.pk, row.refund.state, row.came_back, row.checked) for row in rows])
 
 
 def refresh_address(query: Mapping[str, str], version: str) -> str:
@@ -75,8 +90,9 @@ def refresh_address(query: Mapping[str, str], version: str) -> str:
 def context_of(refund: RefundRequest, at: datetime) -> dict[str, Any]:
     """Everything on a record's page. The request comes with its certificate, order and product."""
     parts, history, others = parts_of(refund), history_of(refund), _others(refund)
+    facts = request_facts(refund, at, parts)
     return {
-        **request_facts(refund, at, parts),
+        **facts,
         "amount_label": _amount_label(refund),
         "parts": [] if refund.state in NOTHING_COMES else parts,
         "history": history,
@@ -86,7 +102,7 @@ def context_of(refund: RefundRequest, at: datetime) -> dict[str, Any]:
         "is_provisional": refund.review_due is not None and not is_announced(refund.review_due),
         "others": [(row.refund, row.state) for row in rows_of(others)],
         "may_ask_again": _may_ask_again(refund, others, at),
-        "version": _version(refund, parts, history, others),
+        "version": _version(refund, parts, history, others, facts["stands"]),
         "poll_seconds": _poll_seconds(refund, parts),
     }
 
@@ -99,11 +115,14 @@ def may_say(done: str, refund: RefundRequest) -> bool:
     }.get(done, False)
 
 
-def _version(refund: RefundRequest, parts: list[Part], history: list[Event], others: list[RefundRequest]) -> str:
+def _version(
+    refund: RefundRequest, parts: list[Part], history: list[Event], others: list[RefundRequest], stands: str
+) -> str:
     certificate = refund.certificate
     return _digest(
         [
             refund.state,
+            stands,
             certificate.state,
             certificate.closing_since,
             parts,

@@ -15,10 +15,14 @@ from core.money import format_money
 from core.templatetags.console_format import moment
 from refunds.models import RefundRequest
 from refunds.parts import Part, in_a_sentence, parts_of, payment
+from refunds.services import undecided_refunds
 from refunds.standing import Standing
-from refunds.states import LapseCause, Reason, RequestState
+from refunds.states import UNDECIDED, LapseCause, Reason, RequestState
 from refunds.wording import (
     ACTS,
+    FOUND_NEXT,
+    FOUND_UNDER_REQUEST,
+    FOUND_UNDER_WAY,
     LAPSE_CAUSES,
     OWED,
     STANDS,
@@ -86,6 +90,19 @@ _TOLD_BY_PARTS = frozenset({RequestState.PAYMENT_FAILED, RequestState.FAILED})
 
 def stands(request: RefundRequest, parts: Iterable[Part] | None = None) -> str:
     """Where the request stands, in a sentence or two. It comes with its certificate; `parts` are read where needed."""
+    if not is_checked(request):
+        return _stands(request, parts)
+    if request.state in UNDECIDED:
+        return str(FOUND_UNDER_REQUEST)
+    return f"{_stands(request, parts)} {FOUND_UNDER_WAY}"
+
+
+def is_checked(request: RefundRequest) -> bool:
+    """Whether staff are checking a refund that the channel made by itself, of what an open request is about."""
+    return request.is_open and undecided_refunds(request.certificate).exists()
+
+
+def _stands(request: RefundRequest, parts: Iterable[Part] | None) -> str:
     if request.state in _TOLD_BY_PARTS:
         parts = list(parts_of(request) if parts is None else parts)
         if owed := [part for part in parts if part.standing in OWED]:
@@ -118,7 +135,8 @@ def _awaits_authority(request: RefundRequest) -> bool:
 def next_of(request: RefundRequest, parts: Iterable[Part], at: datetime) -> list[str]:
     """What comes next, one step after another, as of `at`; empty when nothing does. It comes with its parts."""
     if request.state == RequestState.UNDER_REVIEW:
-        return [_decision(request, at), *_closing(request), *_payments(parts)]
+        is_found = is_checked(request)
+        return [str(FOUND_NEXT)] if is_found else [_decision(request, at), *_closing(request), *_payments(parts)]
     if request.state == RequestState.AWAITING_ANSWER:
         return [_("You answer our question; then the review goes on.")]
     if request.state == RequestState.AWAITING_REVOCATION:

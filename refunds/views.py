@@ -33,6 +33,7 @@ from refunds.models import RefundRequest
 from refunds.panel import Situation
 from refunds.states import Reason, RequestState
 from refunds.summary import Form, Summary
+from refunds.timeline import is_checked
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,14 @@ class Sent:
         is_other = self.form["reason"].value() == Reason.OTHER
         return (self.form["reason_text"].value() or "").strip() if is_other else ""
 
+    def differs_from(self, first: RefundRequest) -> bool:
+        """Whether it gives another reason than the request that was made with the same form."""
+        reason = self.form["reason"].value()
+        if not reason:
+            return False
+        text = self.own_words.replace("\r\n", "\n")
+        return (reason, text) != (first.reason, first.reason_text)
+
     def changes_to(self, now: Summary) -> list[Change]:
         return changes_between(self.signed.summary, now) if self.signed else []
 
@@ -88,8 +97,7 @@ def request_refund(request: SignedInRequest, instance_id: str) -> HttpResponse:
 def _take_step(request: SignedInRequest, certificate: Certificate, sent: Sent) -> HttpResponse:
     first = sent.signed and RefundRequest.objects.of(certificate).filter(form_key=sent.signed.key).first()
     if first:
-        # The same form again: a double click, or the back button.
-        return _to_record(first, REQUESTED)
+        return _answer_again(request, first, sent)
     if sent.step == SUBMIT and sent.signed and sent.form.is_valid():
         return _submit(request, certificate, sent, sent.signed)
     return _answer_step(request, panel.situation_of(certificate, timezone.now()), sent)
@@ -117,7 +125,18 @@ def _submit(request: SignedInRequest, certificate: Certificate, sent: Sent, sign
     except AT_ODDS:
         logger.exception("a refund of %s could not be requested", certificate)
         return _show_at_odds(request, certificate, sent)
-    return _to_record(made, REQUESTED)
+    return _answer_again(request, made, sent)
+
+
+def _answer_again(request: SignedInRequest, made: RefundRequest, sent: Sent) -> HttpResponse:
+    """To the request that was made with this form: now, or before a double click or the back button.
+
+    Where it was sent again with another reason, nothing of that is stored, and the customer is told so.
+    """
+    if not sent.differs_from(made):
+        return _to_record(made, REQUESTED)
+    context = {**panel.request_facts(made, timezone.now()), "own_words": sent.own_words}
+    return show_panel(request, "refunds/kept_first.html", _("Refund Application"), context, status=CONFLICT)
 
 
 def _answer_step(request: SignedInRequest, situation: Situation, sent: Sent) -> HttpResponse:
@@ -193,6 +212,8 @@ def _cancel(request: SignedInRequest, named: RefundRequest) -> HttpResponse:
         if moved.request.state == RequestState.CANCELLED:
             return _to_record(moved.request, CANCELLED)
         return _show_too_late(request, moved.request, status=CONFLICT)
+    except RefundedOutside:
+        return _show_cancel_later(request, named, status=CONFLICT)
 
 
 def _ask_to_cancel(
@@ -204,6 +225,8 @@ def _ask_to_cancel(
     newest.certificate = certificate
     if not newest.can_be_cancelled:
         return _show_too_late(request, newest, status=status)
+    if is_checked(newest):
+        return _show_cancel_later(request, newest, status=status)
     context = {**panel.request_facts(newest, timezone.now()), "becomes": panel.what_it_becomes(newest)}
     return show_panel(request, "refunds/cancel.html", _("Cancel Refund"), context, status=status)
 
@@ -211,6 +234,12 @@ def _ask_to_cancel(
 def _show_too_late(request: SignedInRequest, refund: RefundRequest, *, status: int) -> HttpResponse:
     context = panel.request_facts(refund, timezone.now())
     return show_panel(request, "refunds/too_late.html", _("Cancel Refund"), context, status=status)
+
+
+def _show_cancel_later(request: SignedInRequest, refund: RefundRequest, *, status: int) -> HttpResponse:
+    """A refund that the channel made by itself is being checked: it may be the very one that was asked for."""
+    context = panel.request_facts(refund, timezone.now())
+    return show_panel(request, "refunds/cancel_later.html", _("Cancel Refund"), context, status=status)
 
 
 # --- Refund Records ----------------------------------------------------------------------------

@@ -65,6 +65,19 @@ FOUND_FOR_ORDER = _(
     "Until our staff have looked at it, nothing else of this order can be paid back."
 )
 
+# The same while a request is open: it may be the refund that was asked for.
+FOUND_UNDER_REQUEST = _(
+    "A refund was already made by the payment channel itself, and our staff are checking it. Until they have decided, "
+    "the request is neither approved nor rejected, and you can't cancel it. You don't need to do anything."
+)
+FOUND_UNDER_WAY = _("A refund was already made by the payment channel itself, and our staff are checking it.")
+FOUND_NEXT = _(
+    "Our staff check the refund that was already made. If it is the one you asked for, this request ends as refunded; "
+    "otherwise it goes on."
+)
+# For a list.
+FOUND_SHORT = _("Our staff are checking a refund that was already made.")
+
 # Business days, as the product page says: "within 5 business days on average".
 USUAL_REVIEW = 5
 

@@ -131,7 +131,7 @@ class Reject(Decision):
     form_class = RejectForm
 
     def is_possible(self) -> bool:
-        return self.thing.state == RequestState.UNDER_REVIEW
+        return self.thing.state == RequestState.UNDER_REVIEW and self.outlook != Outlook.REFUNDED_OUTSIDE
 
     def notice(self) -> str:
         return super().notice() if self.outlook in LAPSES else ""

@@ -112,7 +112,8 @@ def _refusal(error: Exception, request: RefundRequest, *, by: User) -> str:
     if isinstance(error, RequestMoved):
         return _("Skipped: %(what)s") % {"what": what_happened(request)}
     if isinstance(error, RefundedOutside):
-        return str(words.OUTLOOKS[Outlook.REFUNDED_OUTSIDE])
+        now = outlook(request, by=by, at=timezone.now())
+        return str(words.OUTLOOKS[now if now == Outlook.REFUND_KEPT else Outlook.REFUNDED_OUTSIDE])
     if isinstance(error, PaymentsError):
         return _("Skipped: more would go back than was paid in.")
     return str(words.OUTLOOKS[Outlook.NOT_SUPPORTED])

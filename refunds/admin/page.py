@@ -14,7 +14,8 @@ from core.models import User
 from core.templatetags.console_format import chip
 from core.text import isolated
 from payments.admin.marks import READ_ALONG, payout_chip
-from payments.models import Payout
+from payments.models import Difference, Payout
+from payments.services import may_resolve
 from refunds.admin import words
 from refunds.admin.marks import state_chip
 from refunds.admin.story import next_step, timeline, why_not_approved
@@ -22,6 +23,7 @@ from refunds.facts import DECISIVE, facts_of
 from refunds.models import RefundRequest
 from refunds.outlook import outlook
 from refunds.policy import Assessment, Facts, Warning, assess
+from refunds.services import undecided_refunds
 from refunds.states import RequestState, Verdict
 from refunds.wording import RULE_NAMES, RULES, WARNINGS
 
@@ -63,6 +65,21 @@ class MoneyLine:
     payout: Any
 
 
+@dataclass(frozen=True)
+class Found:
+    """A refund made at a channel that nobody has decided on, and whether this person may."""
+
+    link: Any
+    difference: Difference
+    is_yours: bool
+
+    @property
+    def what(self) -> str:
+        """How much, and under which number."""
+        known = self.difference.amount is not None
+        return " · ".join(filter(None, [self.difference.money if known else "", self.difference.external_reference]))
+
+
 def context_of(request: RefundRequest, *, by: User, at: datetime) -> dict[str, Any]:
     """Everything on the page that follows from the request, read anew."""
     certificate = request.certificate
@@ -87,6 +104,7 @@ def context_of(request: RefundRequest, *, by: User, at: datetime) -> dict[str, A
         "steps": timeline(audit.history(request)),
         "next_step": next_step(request),
         "why_not": _why_not(request, by=by, at=at),
+        "found": _found(request, by),
     }
 
 
@@ -176,6 +194,14 @@ def _money_line(share: Any, payout: Payout | None, by: User) -> MoneyLine:
 def _earlier(request: RefundRequest, by: User) -> list[dict[str, Any]]:
     others = RefundRequest.objects.of(request.certificate).exclude(pk=request.pk)[:20]
     return [{"link": page_link(other, by), "request": other, "chip": state_chip(other)} for other in others]
+
+
+def _found(request: RefundRequest, by: User) -> list[Found]:
+    """The refunds made at a channel that somebody decides on before the request."""
+    if not request.is_open:
+        return []
+    undecided = undecided_refunds(request.certificate).select_related("payment", "payout")
+    return [Found(page_link(each, by), each, may_resolve(each, by)) for each in undecided]
 
 
 def _why_not(request: RefundRequest, *, by: User, at: datetime) -> str:

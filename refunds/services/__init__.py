@@ -6,7 +6,8 @@ Each locks the certificate, then the request, looks again, and records what it d
 
 from refunds.services.console import certificate_changed, lapse_overdue, lock_for_payout, payout_settled
 from refunds.services.customer import cancel_refund, request_refund
-from refunds.services.outside import candidates_of, confirm_channel_refund, is_refund_found
+from refunds.services.found import certificates_undecided, is_refund_found, undecided_refunds
+from refunds.services.outside import candidates_of, confirm_channel_refund
 from refunds.services.staff import (
     approve_refund,
     fail_refund,
@@ -21,6 +22,7 @@ __all__ = [
     "cancel_refund",
     "candidates_of",
     "certificate_changed",
+    "certificates_undecided",
     "confirm_channel_refund",
     "fail_refund",
     "fail_refund_of",
@@ -32,4 +34,5 @@ __all__ = [
     "reject_refund",
     "request_refund",
     "review_token",
+    "undecided_refunds",
 ]

@@ -19,7 +19,7 @@ from refunds.exceptions import RequestMoved
 from refunds.facts import facts_of, was_issued_meanwhile
 from refunds.models import RefundRequest
 from refunds.policy import Rule
-from refunds.services import steps
+from refunds.services import found, steps
 from refunds.states import MONEY_ORDERED, UNDECIDED, RequestState
 
 logger = logging.getLogger(__name__)
@@ -32,18 +32,22 @@ UNISSUED_RULES = (Rule.UNISSUED_IMMEDIATE, Rule.UNISSUED_MANUAL)
 def lapse_overdue(*, at: datetime, limit: int = 500) -> int:
     """Lapse the undecided requests whose certificate has expired or was issued meanwhile; return how many.
 
-    One that cannot be lapsed is logged and keeps no other from it.
+    Approved ones too that were issued before their money was ordered. None while a refund found at a channel is
+    undecided. One that cannot be lapsed is logged and keeps no other from it.
     """
-    expired = Q(certificate__expires_at__lte=at)
     issued = Q(certificate__issued_at__lte=at, rule__in=UNISSUED_RULES)
-    due = RefundRequest.objects.filter(expired | issued, state__in=sorted(UNDECIDED)).order_by("id")
-    ids = list(due.values_list("id", flat=True)[:limit])
+    undecided = Q(Q(certificate__expires_at__lte=at) | issued, state__in=sorted(UNDECIDED))
+    due = RefundRequest.objects.filter(undecided | Q(issued, state=RequestState.APPROVED))
+    waiting = due.exclude(certificate__in=found.certificates_undecided())
+    ids = list(waiting.order_by("id").values_list("id", flat=True)[:limit])
     return one_by_one(partial(_lapse, at=at), ids, logger=logger, failed="refund request %d could not be lapsed")
 
 
 @transaction.atomic
 def _lapse(request_id: int, *, at: datetime) -> bool:
     certificate, request = steps.lock(request_id)
+    if request.state == RequestState.APPROVED and not _states_of_payouts(request):
+        return _was_issued(request, certificate, at=at) and steps.lapse_if_due(request, certificate, at=at)
     return request.state in UNDECIDED and steps.lapse_if_due(request, certificate, at=at)
 
 
@@ -72,16 +76,17 @@ def certificate_changed(certificate: Certificate, *, at: datetime) -> None:
     request = RefundRequest.objects.select_for_update().of(certificate).open().first()
     if request is None or _states_of_payouts(request):
         return
-    if _lapse_if_issued(request, certificate, at=at):
+    if _was_issued(request, certificate, at=at):
+        # Where a refund found at the channel is undecided, it lapses once it is decided (`lapse_overdue`).
+        steps.lapse_if_due(request, certificate, at=at)
         return
     if request.state == RequestState.APPROVED:
         # What the channel has given back by itself since the approval is for staff to look at.
         steps.order_payouts(request, certificate, at=at, found_to_staff=True)
 
 
-def _lapse_if_issued(request: RefundRequest, certificate: Certificate, *, at: datetime) -> bool:
-    issued = was_issued_meanwhile(request.facts_at_submission, facts_of(certificate), at)
-    return issued and steps.lapse_if_due(request, certificate, at=at)
+def _was_issued(request: RefundRequest, certificate: Certificate, *, at: datetime) -> bool:
+    return was_issued_meanwhile(request.facts_at_submission, facts_of(certificate), at)
 
 
 def _states_of_payouts(request: RefundRequest) -> set[str]:

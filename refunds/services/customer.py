@@ -23,7 +23,7 @@ from refunds.exceptions import (
 from refunds.facts import facts_of, moment_of
 from refunds.models import LONGEST_REASON, RefundRequest, new_reference
 from refunds.policy import Assessment, Review, assess
-from refunds.services import outside, steps
+from refunds.services import found, steps
 from refunds.states import CANCELLABLE, LIVE, Reason
 from refunds.summary import Summary, summarise
 
@@ -58,12 +58,17 @@ def request_refund(
 
 @transaction.atomic
 def cancel_refund(request_id: int, *, by: User, at: datetime) -> RefundRequest:
-    """Take a request back; its certificate is free again. Raises MayNotRequest; RequestMoved when it is too late."""
+    """Take a request back; its certificate is free again.
+
+    Raises MayNotRequest; RequestMoved when it is too late; RefundedOutside while staff are checking a refund that the
+    payment channel has made by itself.
+    """
     certificate, request = steps.lock(request_id)
     if request.account_id != by.pk or not by.is_active:
         raise MayNotRequest(str(request))
     if request.state not in CANCELLABLE:
         raise RequestMoved(request)
+    found.require_decided(certificate)
     request.cancel(at=at)
     steps.end(request, certificate, "cancelled", by=by, at=at)
     return request
@@ -85,7 +90,7 @@ def _assess_for_request(certificate: Certificate, agreed: Summary, *, at: dateti
     assessment = assess(facts_of(certificate), at)
     if not assessment.supported:
         raise NotRefundable(assessment)
-    if assessment.review == Review.NONE and outside.is_refund_found(certificate):
+    if assessment.review == Review.NONE and found.is_refund_found(certificate):
         # Also where it is of another certificate of the order: no money of its payments can be ordered now.
         raise RefundedOutside(str(certificate))
     now = summarise(certificate, assessment)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from certificates import services as certificates
@@ -16,17 +15,10 @@ from core.text import isolated
 from payments.exceptions import NotYours
 from payments.models import Difference
 from payments.services import Candidate, DifferenceMoved, take_as_payouts
-from payments.states import DifferenceKind, DifferenceState
+from payments.states import DifferenceKind
 from refunds.models import Decision, RefundRequest
 from refunds.services import steps
 from refunds.states import LIVE, RequestState, Verdict
-
-
-def is_refund_found(certificate: Certificate) -> bool:
-    """Whether a refund was found, of it or of what its payments paid for, that nobody has said to be another's."""
-    payments = Share.objects.filter(certificate=certificate, amount__gt=0).values("payment")
-    found = Difference.objects.closing_refunds().filter(payment__in=payments)
-    return found.filter(~Q(state=DifferenceState.KEPT) | Q(assigned_to__in=["", certificate.instance_id])).exists()
 
 
 def candidates_of(difference: Difference) -> list[Candidate]:

@@ -15,7 +15,7 @@ from refunds.exceptions import FactsChanged, MayNotDecide, NotRefundable, Refund
 from refunds.facts import decisive_differences, facts_of
 from refunds.models import LONGEST_ANSWER, Decision, RefundRequest
 from refunds.policy import Facts, assess
-from refunds.services import outside, steps
+from refunds.services import found, steps
 from refunds.states import RequestState, Verdict
 
 
@@ -29,11 +29,13 @@ def approve_refund(request_id: int, *, seen: str, by: User, at: datetime, note: 
     """
     note = steps.words(note, LONGEST_ANSWER) if note else ""
     certificate, request = _lock_for_decision(request_id, by=by)
+    found.require_decided(certificate)
     if steps.lapse_if_due(request, certificate, at=at):
         return request
     _require_as_seen(request, certificate, seen)
     _require_unchanged_support(request, certificate)
-    if outside.is_refund_found(certificate):
+    if found.is_refund_found(certificate):
+        # Decided: it was kept as unmatched, so no other money of the payment goes back.
         raise RefundedOutside(str(request))
     steps.approve(request, certificate, by=by, at=at, note=note)
     return request
@@ -44,6 +46,7 @@ def reject_refund(request_id: int, *, answer: str, seen: str, by: User, at: date
     """Refuse a request with an answer that its customer reads. Returns and raises as `approve_refund`."""
     answer = steps.words(answer, LONGEST_ANSWER)
     certificate, request = _lock_for_decision(request_id, by=by)
+    found.require_decided(certificate)
     if steps.lapse_if_due(request, certificate, at=at):
         return request
     _require_as_seen(request, certificate, seen)

@@ -15,6 +15,7 @@ from payments.states import PayoutState
 from refunds.exceptions import FactsChanged, InvalidReason
 from refunds.facts import facts_of, was_issued_meanwhile
 from refunds.models import Decision, RefundRequest
+from refunds.services.found import undecided_refunds
 from refunds.states import LapseCause, Verdict
 
 
@@ -61,7 +62,13 @@ def order_payouts(
 
 
 def lapse_if_due(request: RefundRequest, certificate: Certificate, *, at: datetime) -> bool:
-    """Lapse a request whose certificate has expired or was issued meanwhile; say whether it was so."""
+    """Lapse a request whose certificate has expired or was issued meanwhile; say whether it has lapsed.
+
+    Not while a refund found at a channel is undecided, which may be this request's: the worker's round after the
+    decision lapses it.
+    """
+    if undecided_refunds(certificate).exists():
+        return False
     facts = facts_of(certificate)
     if was_issued_meanwhile(request.facts_at_submission, facts, at):
         cause = LapseCause.ISSUED

@@ -5,12 +5,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
 from certificates.models import Certificate
-from certificates.services import record_closed
+from certificates.services import record_closed, record_issued
 from certificates.states import CertificateState
 from core.models import AuditEntry, Notice, User
 from payments.channels import ChannelRefund, Outcome
@@ -27,13 +28,13 @@ from payments.services import (
     try_again,
 )
 from payments.services.ordering import Part
-from refunds.exceptions import RefundedOutside
+from refunds.exceptions import RefundedOutside, RequestMoved
 from refunds.models import Decision, RefundRequest
 from refunds.offer import Offer, offer
 from refunds.outlook import Outlook, outlook
 from refunds.policy import Assessment, Rule
 from refunds.prospects import prospects_of
-from refunds.services import approve_refund, cancel_refund, candidates_of
+from refunds.services import approve_refund, cancel_refund, candidates_of, lapse_overdue, reject_refund
 from refunds.states import RequestState
 from tests import factories
 from tests.conftest import signed_in
@@ -248,8 +249,9 @@ def test_reviewer_reads_on_the_page_and_on_the_approval_what_stands_in_the_way(
     form = {"seen": client.get(address).context["form"].initial["seen"], "note": ""}
     found_at_channel(request.certificate)
     page = client.get(reverse("admin:refunds_refundrequest_change", args=[request.pk])).content.decode()
-    assert "stands open among the differences" in page
+    assert "nobody has decided on it yet" in page
     assert address not in page
+    assert reverse("admin:refunds_refundrequest_reject", args=[request.pk]) not in page
     answer = client.post(address, form, follow=True)
     [told] = answer.context["messages"]
     assert str(told).startswith("Nothing was done. The payment channel has made a refund")
@@ -269,6 +271,176 @@ def test_reviewer_of_several_reads_which_was_skipped_and_why(customer: User, rev
     answer = client.post(reverse("admin:refunds_refundrequest_approve_selected"), {"request": tickets})
     assert "a refund that the channel made by itself is to be looked at first" in answer.content.decode()
     assert [anew(free).state, anew(closed).state] == [RequestState.APPROVED, RequestState.UNDER_REVIEW]
+
+
+def test_reviewer_may_not_reject_while_it_is_undecided(customer: User, reviewer: User) -> None:
+    """The customer would read "rejected" while holding the money."""
+    request = reviewed(customer)
+    seen = factories.seen(request)
+    found_at_channel(request.certificate)
+    before = cases.everything()
+    with pytest.raises(RefundedOutside):
+        reject_refund(request.pk, answer="No.", seen=seen, by=reviewer, at=LATER)
+    assert cases.everything() == before
+
+
+@pytest.mark.parametrize("decide", ["confirm", "keep", "explain"])
+def test_reviewer_may_reject_once_it_is_decided_that_it_is_another(
+    customer: User, reviewer: User, cashier: User, decide: str
+) -> None:
+    request = reviewed(customer)
+    difference = found_at_channel(request.certificate)
+    if decide == "confirm":
+        # Unless it is this very request's.
+        confirm(difference, request, cashier)
+        with pytest.raises(RequestMoved):
+            reject_refund(request.pk, answer="No.", seen=factories.seen(anew(request)), by=reviewer, at=LATER)
+        assert anew(request).state == RequestState.REFUNDED
+        return
+    decided = {
+        "keep": lambda: keep_difference(difference.pk, by=cashier, at=LATER),
+        "explain": lambda: dismiss_difference(difference.pk, "a test", by=cashier, at=LATER),
+    }
+    decided[decide]()
+    rejected = reject_refund(request.pk, answer="No.", seen=factories.seen(anew(request)), by=reviewer, at=LATER)
+    assert rejected.state == RequestState.REJECTED
+
+
+def test_reviewer_reads_that_a_kept_one_lets_the_request_be_rejected_and_not_approved(
+    customer: User, reviewer: User, cashier: User, frozen: Any
+) -> None:
+    request = reviewed(customer)
+    keep_difference(found_at_channel(request.certificate).pk, by=cashier, at=LATER)
+    assert outlook(anew(request), by=reviewer, at=LATER) == Outlook.REFUND_KEPT
+    with pytest.raises(RefundedOutside):
+        approve(request, reviewer)
+    page = signed_in(reviewer).get(reverse("admin:refunds_refundrequest_change", args=[request.pk])).content.decode()
+    assert "kept as unmatched" in page
+    assert reverse("admin:refunds_refundrequest_reject", args=[request.pk]) in page
+
+
+def test_reviewer_finds_the_difference_on_the_page_and_reads_who_decides_on_it(
+    customer: User, reviewer: User, cashier: User, frozen: Any
+) -> None:
+    request = reviewed(customer)
+    difference = found_at_channel(request.certificate)
+    where = reverse("admin:payments_difference_change", args=[difference.pk])
+    reviewer.user_permissions.add(Permission.objects.get(codename="view_difference"))
+    page = signed_in(reviewer).get(reverse("admin:refunds_refundrequest_change", args=[request.pk])).content.decode()
+    assert f'<a href="{where}">{difference}</a> (' in page
+    assert "re_1" in page
+    assert "Can record payouts made outside" in page
+    cashier.user_permissions.add(*Permission.objects.filter(codename__in=["view_refundrequest", "view_difference"]))
+    page = signed_in(cashier).get(reverse("admin:refunds_refundrequest_change", args=[request.pk])).content.decode()
+    assert "You can decide on it" in page
+
+
+def test_customer_may_not_cancel_while_it_is_undecided(customer: User, as_customer: Client, frozen: Any) -> None:
+    request = reviewed(customer)
+    found_at_channel(request.certificate)
+    before, address = cases.everything(), reverse("cancel_refund", args=[request.certificate.instance_id])
+    for answer, status in (
+        (as_customer.get(address), 200),
+        (as_customer.post(address, {"reference": request.reference}), 409),
+    ):
+        assert answer.status_code == status
+        text = answer.content.decode()
+        assert "This request can&#x27;t be cancelled now." in text or "This request can't be cancelled now." in text
+        assert "our staff are checking it" in text
+    assert cases.everything() == before
+    with pytest.raises(RefundedOutside):
+        cancel_refund(request.pk, by=customer, at=LATER)
+
+
+def test_customer_may_cancel_once_it_is_decided(customer: User, cashier: User) -> None:
+    request = reviewed(customer)
+    keep_difference(found_at_channel(request.certificate).pk, by=cashier, at=LATER)
+    assert cancel_refund(request.pk, by=customer, at=LATER).state == RequestState.CANCELLED
+
+
+def test_customer_reads_that_staff_are_checking_a_refund_that_was_made(
+    customer: User, as_customer: Client, cashier: User, frozen: Any
+) -> None:
+    request = reviewed(customer)
+    difference = found_at_channel(request.certificate)
+    record, records = reverse("refund_record", args=[request.reference]), reverse("refund_records")
+    details = reverse("details", args=[request.certificate.instance_id])
+    assert "our staff are checking it" in as_customer.get(record).content.decode()
+    for address in (records, details):
+        assert "Our staff are checking a refund that was already made." in as_customer.get(address).content.decode()
+    assert "a refund was already made by the payment channel" in as_customer.get(reverse("overview")).content.decode()
+    dismiss_difference(difference.pk, "a test", by=cashier, at=LATER)
+    for address in (record, records, details):
+        assert "staff are checking" not in as_customer.get(address).content.decode()
+
+
+def test_page_of_the_record_hears_that_it_is_decided(
+    customer: User, as_customer: Client, cashier: User, frozen: Any
+) -> None:
+    request = reviewed(customer)
+    address = reverse("refund_record", args=[request.reference])
+    before = as_customer.get(address).context["version"]
+    difference = found_at_channel(request.certificate)
+    during = as_customer.get(address).context["version"]
+    dismiss_difference(difference.pk, "a test", by=cashier, at=LATER)
+    assert as_customer.get(address).context["version"] == before != during
+
+
+# --- While it is undecided, nothing lapses -----------------------------------------------------
+
+MUCH_LATER = NOON + 400 * DAY
+
+
+def test_request_whose_certificate_expires_meanwhile_waits_for_the_decision(customer: User, cashier: User) -> None:
+    request = reviewed(customer)
+    difference = found_at_channel(request.certificate)
+    assert lapse_overdue(at=MUCH_LATER) == 0
+    assert anew(request).state == RequestState.UNDER_REVIEW
+    confirm_difference(difference.pk, request.reference, by=cashier, at=MUCH_LATER)
+    assert anew(request).state == RequestState.REFUNDED
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+def test_a_decision_does_not_lapse_an_expired_request_meanwhile(customer: User, reviewer: User, act: str) -> None:
+    request = reviewed(customer)
+    seen = factories.seen(request)
+    found_at_channel(request.certificate)
+    assert outlook(anew(request), by=reviewer, at=MUCH_LATER) == Outlook.REFUNDED_OUTSIDE
+    with pytest.raises(RefundedOutside):
+        if act == "approve":
+            approve_refund(request.pk, seen=seen, by=reviewer, at=MUCH_LATER)
+        else:
+            reject_refund(request.pk, answer="No.", seen=seen, by=reviewer, at=MUCH_LATER)
+    assert anew(request).state == RequestState.UNDER_REVIEW
+
+
+def test_expired_request_lapses_once_it_is_decided_that_it_is_another(customer: User, cashier: User) -> None:
+    request = reviewed(customer)
+    difference = found_at_channel(request.certificate)
+    dismiss_difference(difference.pk, "a test", by=cashier, at=MUCH_LATER)
+    assert lapse_overdue(at=MUCH_LATER) == 1
+    assert anew(request).state == RequestState.LAPSED
+
+
+def test_those_that_wait_keep_no_other_from_lapsing(customer: User) -> None:
+    found_at_channel(reviewed(customer).certificate)
+    other = reviewed(customer)
+    assert lapse_overdue(at=MUCH_LATER, limit=1) == 1
+    assert anew(other).state == RequestState.LAPSED
+
+
+def test_approved_request_of_a_certificate_issued_meanwhile_lapses_once_it_is_decided(
+    customer: User, reviewer: User, cashier: User
+) -> None:
+    request = factories.submit(cases.at_authority(customer, bought=20 * DAY, payments=CARD))
+    approve(request, reviewer)
+    difference = found_at_channel(request.certificate)
+    record_issued(request.certificate_id, factories.handover(), by=reviewer, at=LATER)
+    assert anew(request).state == RequestState.APPROVED
+    assert lapse_overdue(at=LATER) == 0
+    dismiss_difference(difference.pk, "a test", by=cashier, at=LATER)
+    assert lapse_overdue(at=LATER) == 1
+    assert (anew(request).state, Payout.objects.count()) == (RequestState.LAPSED, 0)
 
 
 # --- What it may belong to ---------------------------------------------------------------------
@@ -296,10 +468,11 @@ def test_a_request_in_another_currency_is_no_candidate(customer: User) -> None:
     assert names(found_at_channel(request.certificate, currency="USD")) == []
 
 
-def test_a_decided_request_is_no_candidate(customer: User) -> None:
+def test_a_decided_request_is_no_candidate(customer: User, cashier: User) -> None:
     request = reviewed(customer)
     difference = found_at_channel(request.certificate)
     assert names(difference) == [(request.reference, True)]
+    keep_difference(difference.pk, by=cashier, at=LATER)
     cancel_refund(request.pk, by=customer, at=LATER)
     assert names(difference) == [(request.certificate.instance_id, False)]
 
@@ -431,6 +604,7 @@ def test_it_is_not_confirmed_as_what_is_no_request(customer: User, cashier: User
 def test_it_is_not_confirmed_as_a_request_that_was_cancelled(customer: User, cashier: User) -> None:
     request = reviewed(customer)
     difference = found_at_channel(request.certificate)
+    keep_difference(difference.pk, by=cashier, at=LATER)
     cancel_refund(request.pk, by=customer, at=LATER)
     before = cases.everything()
     with pytest.raises(DifferenceMoved):
