@@ -19,8 +19,8 @@ from payments.admin.standing import (
     successor_sentence,
 )
 from payments.days import books_day, zone_name
-from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken, RefundFound
-from payments.models import Payout
+from payments.exceptions import AmountsDiffer, MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken, RefundFound
+from payments.models import Difference, Payout
 from payments.services import (
     can_be_recorded,
     can_be_sent_again,
@@ -65,6 +65,8 @@ class PayoutAct(Act):
     def notice(self) -> str:
         """What the person must have looked at before."""
         payout = self.thing
+        if found := refund_found_sentence(payout):
+            return found
         may_have_paid = payout.state in UNDER_WAY and payout.first_sent_at and payout.channel != Channel.BANK
         return look_there_first(payout) if may_have_paid or payout.handed_over_at else ""
 
@@ -196,7 +198,7 @@ class RecordPaid(PayoutAct):
     title = _("Record the payout as paid")
     button = submit = _("Record as paid")
     form_class = PaidForm
-    refusals = (PayoutMoved, ReferenceTaken, MoreThanPaid, RefundFound, WrongDay)
+    refusals = (PayoutMoved, ReferenceTaken, AmountsDiffer, MoreThanPaid, RefundFound, WrongDay)
 
     def is_possible(self) -> bool:
         """A balance is kept here alone: nobody pays into it outside."""
@@ -244,10 +246,20 @@ class RecordPaid(PayoutAct):
                 "external_reference", gettext("Another payout of this channel carries this reference already.")
             )
             return None
+        if isinstance(error, AmountsDiffer):
+            form.add_error("external_reference", self._other_amount(error.difference))
+            return None
         if isinstance(error, WrongDay):
             form.add_error("day", str(error))
             return None
         return super().explain(error, form)
+
+    def _other_amount(self, difference: Difference) -> str:
+        words = gettext(
+            "The channel's refund under this number is of %(money)s, and this payout is of %(payout)s. Keep "
+            "%(difference)s or explain it; until it is explained, the payout waits."
+        )
+        return words % {"money": difference.money, "payout": self.thing.money, "difference": difference}
 
 
 class FailedForm(ActForm):
@@ -270,7 +282,13 @@ class RecordFailed(PayoutAct):
         return is_with_staff(self.thing)
 
     def says(self) -> str:
-        return gettext("Its amount counts as here again, and may be sent once more.")
+        words = gettext("Its amount counts as here again, and may be sent once more.")
+        if self.thing.channel == Channel.BANK:
+            words += " " + gettext(
+                "If the bank says that it had made this transfer before, record the payout as paid under the number "
+                "of that transfer instead."
+            )
+        return words
 
     def do(self, form: ActForm) -> Outcome:
         typed = form.cleaned_data

@@ -143,7 +143,6 @@ class ImportAnswer(Act):
         return gettext("Nothing was recorded: every payout of %(batch)s is recorded already.") % {"batch": self.thing}
 
     def seen(self) -> str:
-        """Which batch: its lines are compared one by one, under their locks."""
         return str(self.thing)
 
     def page(self) -> dict[str, Any]:
@@ -155,7 +154,7 @@ class ImportAnswer(Act):
 
     def do(self, form: ActForm) -> Outcome:
         content = form.cleaned_data["file"].read(LARGEST_ANSWER + 1)
-        summary = import_answer(self.thing.pk, content, by=self.by, at=self.at)
+        summary = import_answer(self.thing.pk, content, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
         return Outcome(answer_words(summary), messages.SUCCESS if summary.recorded else messages.WARNING)
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
@@ -177,7 +176,15 @@ def answer_words(summary: AnswerSummary) -> str:
         return gettext("All that this file says was recorded before: nothing has changed.")
     money = ", ".join(format_money(amount, currency) for currency, amount in sorted(summary.paid_amounts.items()))
     told = {"paid": summary.paid, "failed": summary.failed, "known": summary.known, "money": money or "0"}
-    return gettext("Recorded: %(paid)s paid (%(money)s), %(failed)s failed; %(known)s were recorded before.") % told
+    words = gettext("Recorded: %(paid)s paid (%(money)s), %(failed)s failed; %(known)s were recorded before.") % told
+    if not summary.before:
+        return words
+    before = ngettext(
+        "The bank says that it had made %(number)s transfer before: decide on it among the differences.",
+        "The bank says that it had made %(number)s transfers before: decide on them among the differences.",
+        summary.before,
+    )
+    return f"{words} {before % {'number': summary.before}}"
 
 
 # --- Making one --------------------------------------------------------------------------------

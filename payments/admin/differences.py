@@ -65,7 +65,8 @@ ADVICE = {
     DifferenceKind.DIFFERENT_STATE: _(
         "The channel says that this was paid, and here it is not. Look into the channel's own books; what was paid is "
         "recorded as paid on the payout's page, under its reference there. Where the refund was given up, keep this as "
-        "unmatched: no other refund is offered then."
+        "unmatched: no other refund is offered then. Without an amount, the channel has only said that money of the "
+        "payment has gone back already: explain this if none of it belongs to the payout."
     ),
 }
 

@@ -32,7 +32,7 @@ from payments.admin.totals import export_view, totals_view
 from payments.days import zone_name
 from payments.models import Payment, Payout
 from payments.services import failures_of, is_to_make_good
-from payments.states import Channel, PayoutState
+from payments.states import UNDER_WAY, Channel, PayoutState
 
 
 class PayoutAdmin(Desk):
@@ -48,6 +48,7 @@ class PayoutAdmin(Desk):
         "record_returned": _("Recorded as returned"),
         "not_possible": _("Not possible; the refund was given up"),
         "put_in_batch": _("Put into a bank batch"),
+        "paid_before": _("The bank says that it had made this transfer before"),
         "day_corrected": _("Day corrected by the channel's books"),
     }
 
@@ -158,7 +159,7 @@ def _facts(payout: Payout, by: User) -> list[Fact]:
 
 def _links(payout: Payout, by: User) -> list[Fact]:
     batch, successor = batch_of(payout), successor_of(payout)
-    found = refund_found(payout) if is_to_make_good(payout) else None
+    found = refund_found(payout) if payout.state in UNDER_WAY or is_to_make_good(payout) else None
     return [
         *([Fact(gettext("In place of"), page_link(payout.follows, by))] if payout.follows else []),
         *([Fact(gettext("Made good by"), page_link(successor, by))] if successor else []),

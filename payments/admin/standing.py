@@ -18,7 +18,7 @@ from payments.services import (
     is_with_staff,
     not_in_steps,
 )
-from payments.states import UNDER_WAY, Channel, PayoutState
+from payments.states import UNDER_WAY, Channel, DifferenceKind, DifferenceState, PayoutState
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def advice_for(payout: Payout) -> list[Advice]:
         return [Advice(sentence)]
     if payout.state in UNDER_WAY:
         found = refund_found_sentence(payout)
-        return [*([Advice(found, is_warning=True)] if found else []), _under_way(payout)]
+        return [Advice(found, is_warning=True)] if found else [_under_way(payout)]
     if is_to_make_good(payout):
         return _to_make_good(payout)
     if can_have_come_back(payout):
@@ -156,11 +156,49 @@ def refund_found_sentence(payout: Payout) -> str:
     found = refund_found(payout)
     if found is None:
         return ""
-    words = _(
-        "The channel itself gave %(money)s of this payment back (%(difference)s, %(reference)s): somebody decides on "
-        "that first, else it would go back twice."
+    told = {
+        "money": found.money,
+        "difference": found,
+        "reference": found.external_reference or "–",
+        "payout": payout.money,
+        "key": payout.key,
+    }
+    return f"{_what_was_found(payout, found) % told} {_what_then(payout, found) % told}"
+
+
+def _what_was_found(payout: Payout, found: Difference) -> str:
+    if found.amount is None:
+        return _(
+            "The channel refuses a payout since money of the payment has gone back already, and didn't say which "
+            "(%(difference)s)."
+        )
+    if found.payout_id == payout.pk and found.kind == DifferenceKind.DIFFERENT_STATE:
+        return _("The channel says that it has paid %(money)s as %(reference)s (%(difference)s).")
+    return _("The channel itself gave %(money)s of this payment back (%(difference)s, %(reference)s).")
+
+
+def _what_then(payout: Payout, found: Difference) -> str:
+    """The way on from a refund found. Nothing is sent or given up meanwhile, else it would go back twice."""
+    if found.amount is None:
+        return _(
+            "Look in the channel's own books for refunds of this payment. If this payout is among them, record it as "
+            "paid under the number it has there, which settles the difference. Otherwise explain the difference first."
+        )
+    if (found.amount, found.currency) == (payout.amount, payout.currency):
+        return _(
+            "If that is this refund, record the payout as paid under %(reference)s, which settles the difference. "
+            "Otherwise explain the difference; until then nothing is sent or given up, since it would go back twice."
+        )
+    if found.state == DifferenceState.OPEN:
+        return _(
+            "That isn't the %(payout)s of this payout, so keep the difference, or explain it if it has nothing to do "
+            "with this refund. The payout waits; sent now, money would go back twice."
+        )
+    return _(
+        "That isn't the %(payout)s of this payout, and the difference is kept, so the payout waits. Give the customer "
+        "what is still missing, then explain the difference and record the payout as paid under the number of that "
+        "transfer. If the refund has nothing to do with this payout, explain the difference and go on as usual."
     )
-    return words % {"money": found.money, "difference": found, "reference": found.external_reference or "–"}
 
 
 def successor_sentence(payout: Payout) -> str:

@@ -32,6 +32,7 @@ LARGEST_AMOUNT = 2**63 - 1  # minor units, as the database holds them
 DAY_COLUMN = f"day ({zone_name(Channel.BANK)})"
 COLUMNS = ("batch", "line", "payout", "holder", "account", "amount", "currency", DAY_COLUMN, "purpose")
 ANSWER_COLUMNS = ("payout", "result", "reference", "amount", "currency", "day", "reason")
+RESULTS = PAID, FAILED, PAID_BEFORE = ("paid", "failed", "paid_before")
 STATEMENT_COLUMNS = ("reference", "payout", "amount", "currency", "day")
 # Of a refund that the bank made without us: the reference of the payment it gave back.
 OPTIONAL_COLUMNS = ("payment",)
@@ -222,6 +223,8 @@ class AnswerLine:
     day: date | None
     reason: str
     text: str
+    # The bank did nothing now, since it had made this transfer before: the rest says which one that was.
+    was_before: bool = False
 
     def problem(self, column: str, reason: str) -> FileProblem:
         return FileProblem(self.number, column, reason, self.text)
@@ -252,20 +255,21 @@ def read_answer(content: bytes) -> tuple[list[AnswerLine], list[FileProblem]]:
 
 def _answer(line: Line) -> AnswerLine:
     result = line.word("result", is_needed=True).lower()
-    if result and result not in {"paid", "failed"}:
-        line.note("result", _("is neither paid nor failed"))
-    is_paid = result == "paid"
+    if result and result not in RESULTS:
+        line.note("result", _("is none of %(results)s") % {"results": ", ".join(RESULTS)})
+    is_paid, was_before = result == PAID, result == PAID_BEFORE
     amount, currency = line.money()
     return AnswerLine(
         number=line.number,
         payout=line.word("payout", is_needed=True).upper(),
         is_paid=is_paid,
-        reference=line.word("reference", is_needed=is_paid),
+        reference=line.word("reference", is_needed=is_paid or was_before),
         amount=amount,
         currency=currency,
-        day=line.day(is_needed=is_paid),
+        day=line.day(is_needed=is_paid or was_before),
         reason=line.word("reason", is_needed=False, longest=500),
         text=line.text,
+        was_before=was_before,
     )
 
 
@@ -274,7 +278,8 @@ def _twice(answers: Iterable[AnswerLine]) -> list[FileProblem]:
     first: dict[tuple[str, str], int] = {}
     problems = []
     for answer in answers:
-        named = {"payout": answer.payout, "reference": answer.reference if answer.is_paid else ""}
+        has_reference = answer.is_paid or answer.was_before
+        named = {"payout": answer.payout, "reference": answer.reference if has_reference else ""}
         for column, word in named.items():
             before = first.setdefault((column, word), answer.number) if word else answer.number
             if before != answer.number:

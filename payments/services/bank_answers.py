@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -12,10 +12,13 @@ from django.utils.translation import gettext as _
 from core import audit
 from core.models import User
 from core.money import format_money
+from core.stale import require_current
+from payments.channels import ChannelRefund, Outcome
 from payments.channels.bank import AnswerLine, BadFile, FileProblem, payouts_named, read_answer
 from payments.days import books_day
-from payments.exceptions import MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken, RefundFound
-from payments.models import BankBatch, Payout
+from payments.exceptions import AmountsDiffer, MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken, RefundFound
+from payments.models import BankBatch, Difference, Payout
+from payments.services.already_refunded import record_paid_before
 from payments.services.bank import lock_many
 from payments.services.recording import can_be_recorded, is_involved, is_with_staff, record_failed, record_paid
 from payments.states import Channel, PayoutState
@@ -25,20 +28,22 @@ ACT = "answer_imported"
 
 @dataclass
 class AnswerSummary:
-    """What came of an answer: lines recorded as paid and as failed, and those that were recorded before.
+    """What came of an answer: lines recorded as paid, failed and paid before, and those that were recorded already.
 
     `paid_amounts` in minor units by currency. `imported_at` where the same file was imported before.
     """
 
     paid: int = 0
     failed: int = 0
+    # Transfers that the bank had made before: each is a difference that a person decides on.
+    before: int = 0
     known: int = 0
     paid_amounts: dict[str, int] = field(default_factory=dict)
     imported_at: datetime | None = None
 
     @property
     def recorded(self) -> int:
-        return self.paid + self.failed
+        return self.paid + self.failed + self.before
 
 
 def may_import_answer(by: User) -> bool:
@@ -46,14 +51,16 @@ def may_import_answer(by: User) -> bool:
 
 
 @transaction.atomic
-def import_answer(batch_id: int, content: bytes, *, by: User, at: datetime) -> AnswerSummary:
+def import_answer(batch_id: int, content: bytes, *, by: User, at: datetime, seen: str | None = None) -> AnswerSummary:
     """Record what the bank says of payouts of a batch, of all or of some. The same again changes nothing.
 
-    Raises NotYours, and BadFile with every line that is not right; nothing is recorded then.
+    `seen` is the batch that the page showed. Its lines need no token: each is compared under its payout's lock. Raises
+    NotYours, StalePage, and BadFile with every line that is not right; nothing is recorded then.
     """
     batch = BankBatch.objects.defer("content").get(pk=batch_id)
     if not may_import_answer(by):
         raise NotYours(str(batch))
+    require_current(seen, str(batch))
     digest = sha256(content).hexdigest()
     if imported_at := _imported_at(batch, digest):
         return AnswerSummary(imported_at=imported_at)
@@ -64,7 +71,8 @@ def import_answer(batch_id: int, content: bytes, *, by: User, at: datetime) -> A
         raise BadFile([*problems, *answer.problems])
     summary = answer.record()
     if summary.recorded:
-        told = {"paid": summary.paid, "failed": summary.failed, "known": summary.known, "digest": digest}
+        counts = {"paid": summary.paid, "failed": summary.failed, "before": summary.before, "known": summary.known}
+        told = {**counts, "digest": digest}
         audit.record(batch, ACT, by=by, at=at, detail=told)
     return summary
 
@@ -86,7 +94,7 @@ class _Answer:
         self.elsewhere = {name for name, payout in named.items() if payout.pk not in here}
         locked = lock_many([payout.pk for payout in named.values() if payout.pk in here], at=at)
         self.payouts = {str(payout): payout for payout in locked}
-        self.taken = _references_taken([line.reference for line in lines if line.is_paid])
+        self.taken = _references_taken([line.reference for line in lines if line.is_paid or line.was_before])
 
     # --- Checking ------------------------------------------------------------------------------
 
@@ -107,7 +115,7 @@ class _Answer:
         if not _is_known(line, payout):
             reasons["result"] = _wrong_state(line, payout)
             reasons["reference"] = self._wrong_reference(line, payout)
-            reasons["day"] = self._wrong_day(line.day)
+            reasons["day"] = self._wrong_day(line)
         return [(column, reason) for column, reason in reasons.items() if reason]
 
     def _not_theirs(self, payout: Payout) -> str:
@@ -118,15 +126,15 @@ class _Answer:
         return _("goes to your own account: somebody else imports this line")
 
     def _wrong_reference(self, line: AnswerLine, payout: Payout) -> str:
-        holder = self.taken.get(line.reference) if line.is_paid else None
+        holder = self.taken.get(line.reference) if line.is_paid or line.was_before else None
         if holder is None or holder == payout.pk:
             return ""
         return _("is another payout's already")
 
-    def _wrong_day(self, day: date | None) -> str:
-        if day and day > self.today:
+    def _wrong_day(self, line: AnswerLine) -> str:
+        if line.day and line.day > self.today:
             return _("is still to come: today is %(day)s") % {"day": self.today}
-        if day and day < self.batch.day:
+        if line.day and line.day < self.batch.day and not line.was_before:
             return _("is before the batch was made, on %(day)s") % {"day": self.batch.day}
         return ""
 
@@ -140,7 +148,9 @@ class _Answer:
                 summary.known += 1
                 continue
             self._record(line, payout)
-            if line.is_paid:
+            if line.was_before:
+                summary.before += 1
+            elif line.is_paid:
                 summary.paid += 1
                 summary.paid_amounts[line.currency] = summary.paid_amounts.get(line.currency, 0) + line.amount
             else:
@@ -151,12 +161,17 @@ class _Answer:
         """What only the services find out undoes the whole file. Raises BadFile."""
         told: dict[str, Any] = {"by": self.by, "at": self.at}
         try:
-            if line.is_paid:
+            if line.was_before:
+                _record_before(line, payout, **told)
+            elif line.is_paid:
                 record_paid(payout.pk, line.reference, day=line.day, **told)
             else:
                 record_failed(payout.pk, line.reason or _("The bank gave no reason."), **told)
         except ReferenceTaken as error:
             raise BadFile([line.problem("reference", _("is another payout's already"))]) from error
+        except AmountsDiffer as error:
+            reason = _("is undecided as %(difference)s, which is of another amount") % {"difference": error.difference}
+            raise BadFile([line.problem("reference", reason)]) from error
         except RefundFound as error:
             reason = _(
                 "cannot be paid: the bank itself gave money of this payment back, and nobody has decided on that"
@@ -166,6 +181,13 @@ class _Answer:
             raise BadFile([line.problem("payout", _("cannot be paid: more would go back than was paid in"))]) from error
         except PayoutMoved as error:
             raise BadFile([line.problem("payout", _("reads “%(state)s”") % {"state": error})]) from error
+
+
+def _record_before(line: AnswerLine, payout: Payout, *, by: User, at: datetime) -> None:
+    """The transfer that the bank had made before is a refund found at the channel."""
+    day = line.day or books_day(Channel.BANK, at)
+    refund = ChannelRefund(line.reference, Outcome.PAID, line.amount, line.currency)
+    record_paid_before(payout, refund, day, line.reason, by=by, at=at)
 
 
 def _references_taken(references: Sequence[str]) -> dict[str, int]:
@@ -181,6 +203,9 @@ def _references_taken(references: Sequence[str]) -> dict[str, int]:
 
 def _is_known(line: AnswerLine, payout: Payout) -> bool:
     """Whether the line says what is recorded already; what has come back since was paid as it says."""
+    if line.was_before:
+        found = Difference.objects.filter(channel=Channel.BANK, external_reference=line.reference)
+        return found.filter(payment=payout.payment_id).exists()
     if line.is_paid:
         was_paid = payout.state in {PayoutState.PAID, PayoutState.RETURNED}
         return was_paid and payout.external_reference == line.reference
@@ -188,7 +213,9 @@ def _is_known(line: AnswerLine, payout: Payout) -> bool:
 
 
 def _wrong_money(line: AnswerLine, payout: Payout) -> str:
-    if (line.amount, line.currency) == (payout.amount, payout.currency):
+    # What was transferred before may have been another amount; a person looks at it.
+    amount = payout.amount if line.was_before and line.amount else line.amount
+    if (amount, line.currency) == (payout.amount, payout.currency):
         return ""
     return _("is not %(money)s") % {"money": format_money(payout.amount, payout.currency)}
 
@@ -196,8 +223,11 @@ def _wrong_money(line: AnswerLine, payout: Payout) -> str:
 def _wrong_state(line: AnswerLine, payout: Payout) -> str:
     """Why what the line says cannot be recorded of a payout that stands elsewhere."""
     if payout.state in {PayoutState.PAID, PayoutState.RETURNED}:
-        if line.is_paid:
+        if line.is_paid or line.was_before:
             return _("is paid under another reference already: %(known)s") % {"known": payout.external_reference}
         return _("is recorded as paid: if the money came back, record that on the payout's page")
+    if line.was_before:
+        # Also of a refund that was given up: its customer has the money after all.
+        return ""
     is_fit = can_be_recorded(payout) if line.is_paid else is_with_staff(payout)
     return "" if is_fit else _("cannot be recorded: the refund was given up")

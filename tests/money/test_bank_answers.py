@@ -8,8 +8,8 @@ from core.money import plain_amount
 from payments import services
 from payments.channels import ChannelRefund, Outcome
 from payments.channels.bank import ANSWER_COLUMNS, BadFile
-from payments.exceptions import NotYours
-from payments.models import BankBatch, LedgerEntry, Payout
+from payments.exceptions import AmountsDiffer, NotYours, RefundFound
+from payments.models import BankBatch, Difference, LedgerEntry, Payout
 from payments.services import (
     AnswerSummary,
     bank_answers,
@@ -173,6 +173,83 @@ def test_a_failure_without_a_reason_is_recorded_with_a_word_about_it(
     assert again(payouts[0]).failure == "The bank gave no reason."
 
 
+# --- Made before -------------------------------------------------------------------------------
+
+
+def before(payout: Payout, /, **fields: str) -> dict[str, str]:
+    return line(payout, **{"result": "paid_before", "reference": "B-old", "day": "2026-11-20", **fields})
+
+
+def test_a_transfer_that_the_bank_made_before_is_filed_and_its_payout_goes_to_staff(
+    batch: BankBatch, payouts: list[Payout], sender: User
+) -> None:
+    payout = payouts[0]
+    assert imported(batch, before(payout), by=sender).before == 1
+    waiting, found = again(payout), Difference.objects.get()
+    assert (waiting.state, waiting.handed_over_at) == ("sent", LATER)
+    assert "B-old" in waiting.trouble
+    assert (found.kind, found.external_reference, found.amount, str(found.day)) == (
+        "missing_here",
+        "B-old",
+        120_000,
+        "2026-11-20",
+    )
+    record_failed(payout.pk, "made before", by=sender, at=LATER)
+    with pytest.raises(RefundFound):
+        not_possible(payout.pk, "made before", by=sender, at=LATER)
+    record_paid(payout.pk, "B-old", by=sender, at=LATER)
+    assert (again(payout).state, Difference.objects.get().state) == ("paid", "healed")
+
+
+def test_a_transfer_made_before_is_filed_also_where_its_payout_had_failed_or_was_given_up(
+    batch: BankBatch, payouts: list[Payout], sender: User
+) -> None:
+    record_failed(payouts[0].pk, "closed", by=sender, at=LATER)
+    record_failed(payouts[1].pk, "closed", by=sender, at=LATER)
+    not_possible(payouts[1].pk, "closed", by=sender, at=LATER)
+    imported(batch, before(payouts[0]), before(payouts[1], reference="B-older"), by=sender)
+    assert Difference.objects.filter(state="open").count() == 2
+    assert RefundRequest.objects.get(reference=payouts[1].reference).certificate.refund_found_at is not None
+
+
+def test_a_transfer_made_before_of_another_amount_makes_the_payout_wait(
+    batch: BankBatch, payouts: list[Payout], sender: User
+) -> None:
+    imported(batch, before(payouts[0], amount="500.00"), by=sender)
+    with pytest.raises(AmountsDiffer):
+        record_paid(payouts[0].pk, "B-old", by=sender, at=LATER)
+    [told] = refused(batch, line(payouts[0], reference="B-old"), by=sender)
+    assert told == f"line 2: reference: is undecided as {Difference.objects.get()}, which is of another amount"
+
+
+def test_the_same_transfer_made_before_is_filed_once(batch: BankBatch, payouts: list[Payout], sender: User) -> None:
+    imported(batch, before(payouts[0]), by=sender)
+    assert imported(batch, before(payouts[0]), failed(payouts[1]), by=sender).known == 1
+    assert Difference.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"reference": ""}, "reference: is missing"),
+        ({"day": ""}, "day: is missing"),
+        ({"day": "2026-12-01"}, "day: is still to come: today is 2026-11-23"),
+        ({"currency": "USD"}, "amount: is not CNY 1,200.00"),
+    ],
+)
+def test_a_line_about_a_transfer_made_before_says_which_it_was(
+    batch: BankBatch, payouts: list[Payout], sender: User, fields: dict[str, str], told: str
+) -> None:
+    assert refused(batch, before(payouts[0], **fields), by=sender) == [f"line 2: {told}"]
+
+
+def test_a_transfer_made_before_is_not_that_of_another_payout(
+    batch: BankBatch, payouts: list[Payout], sender: User
+) -> None:
+    record_paid(payouts[1].pk, "B-old", by=sender, at=LATER)
+    assert refused(batch, before(payouts[0]), by=sender) == ["line 2: reference: is another payout's already"]
+
+
 # --- What is wrong -----------------------------------------------------------------------------
 
 
@@ -183,7 +260,7 @@ def test_every_wrong_line_is_told_and_nothing_is_recorded(
     lines = [line(first), line(second, amount="0.08"), line(third, result="maybe"), line(first, payout="RF-0/1")]
     assert refused(batch, *lines, by=sender) == [
         "line 3: amount: is not CNY 0.07",
-        "line 4: result: is neither paid nor failed",
+        "line 4: result: is none of paid, failed, paid_before",
         "line 5: reference: is that of line 2 already",
         "line 5: payout: is no payout of the bank's",
     ]
@@ -198,7 +275,7 @@ WRONG = {
     "past": ({"day": "2026-11-22"}, "day: is before the batch was made, on 2026-11-23"),
     "no reference": ({"reference": ""}, "reference: is missing"),
     "bad day": ({"day": "23.11.2026"}, "day: is no day, YYYY-MM-DD"),
-    "bad result": ({"result": "ok"}, "result: is neither paid nor failed"),
+    "bad result": ({"result": "ok"}, "result: is none of paid, failed, paid_before"),
 }
 
 
