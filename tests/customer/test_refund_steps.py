@@ -436,6 +436,36 @@ def test_the_back_button_and_next_lead_to_the_receipt(certificate: Certificate, 
     assert everything() == before
 
 
+@pytest.mark.parametrize("step", ["submit", "next", "back"])
+def test_the_same_form_with_another_reason_says_that_the_first_was_kept(
+    certificate: Certificate, as_customer: Client, step: str
+) -> None:
+    page = step_2(as_customer, certificate, reason=Reason.STUCK)
+    receipt = submit(as_customer, certificate, page)["Location"].partition("?")[0]
+    before = everything()
+    typed = {"form": field(page, "form"), "reason": Reason.OTHER, "reason_text": "We have moved.\r\nTwice."}
+    answer = as_customer.post(panel_of(certificate), {**typed, "step": step})
+    assert answer.status_code == 409
+    text = words(answer)
+    assert f"This form was already submitted as {only_request()}" in text
+    assert "The certificate application process is stuck" in text
+    assert "That first reason was kept, and what you sent now wasn&#x27;t stored." in text.replace("'", "&#x27;")
+    assert "We have moved." in text
+    assert f'href="{receipt}"' in answer.content.decode()
+    assert everything() == before
+
+
+def test_the_same_form_with_other_words_says_that_the_first_were_kept(
+    certificate: Certificate, as_customer: Client
+) -> None:
+    page = step_2(as_customer, certificate, reason=Reason.OTHER, reason_text=" We have moved.\r\nTwice. ")
+    first = submit(as_customer, certificate, page)
+    assert submit(as_customer, certificate, page)["Location"] == first["Location"]
+    typed = {"form": field(page, "form"), "reason": Reason.OTHER, "reason_text": "We have not moved."}
+    assert as_customer.post(panel_of(certificate), {**typed, "step": "submit"}).status_code == 409
+    assert only_request().reason_text == "We have moved.\nTwice."
+
+
 def test_a_form_whose_request_was_cancelled_shows_it_and_makes_no_other(
     certificate: Certificate, as_customer: Client
 ) -> None:
