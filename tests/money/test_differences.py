@@ -12,7 +12,7 @@ from django.urls import reverse
 from certificates.models import Certificate
 from core import audit
 from core.models import User
-from payments.admin.differences import ADVICE, STATE_MARKS, DifferenceAdmin
+from payments.admin.differences import ADVICE, STATE_MARKS, DifferenceAdmin, Dismiss, Keep
 from payments.channels import ChannelRefund, Outcome
 from payments.exceptions import NotYours
 from payments.models import Difference, Payout
@@ -388,6 +388,22 @@ def test_page_that_shows_another_state_does_nothing(
     answer = as_resolver.post(address(difference, act), form, follow=True)
     assert "warning" in [message.level_tag for message in answer.context["messages"]]
     assert cases.everything() == before
+
+
+@pytest.mark.parametrize("kind", [Keep, Dismiss])
+def test_decision_loses_to_another_that_is_committed_before_it_has_its_lock(
+    customer: User, resolver: User, as_resolver: Client, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    difference, do = found(customer), kind.do
+
+    def do_late(self: Any, form: Any) -> Any:
+        keep_difference(difference.pk, by=resolver, at=NOON, note="first")
+        return do(self, form)
+
+    form = filled(as_resolver, difference, kind.slug, note="late")
+    monkeypatch.setattr(kind, "do", do_late)
+    as_resolver.post(address(difference, kind.slug), form, follow=True)
+    assert (state_of(difference), Difference.objects.get().note) == ("kept", "first")
 
 
 def test_crafted_addresses_of_the_list_do_no_harm(as_resolver: Client) -> None:

@@ -1,5 +1,6 @@
 """The payments desk: what waits for whom, what each act does and refuses, and the totals of a day."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -7,19 +8,24 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connection
+from django.db.models import Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core import audit, jobs
+from core.desk.acts import Act, ActForm, Outcome
 from core.encryption import encrypt
 from core.models import Job, Notice, User
 from payments.admin import filters
-from payments.channels import Outcome
+from payments.admin.acts import NotPossible, RecordPaid, TryAgain
+from payments.channels import Outcome as ChannelOutcome
 from payments.models import BankBatch, BatchLine, Difference, Payout
 from payments.services import (
+    dismiss_difference,
     is_to_make_good,
     is_with_staff,
+    keep_difference,
     record_failed,
     record_paid,
     record_returned,
@@ -64,8 +70,9 @@ def again(payout: Payout) -> Payout:
 
 def work() -> None:
     """Let the worker do what is queued, whatever its back-off says."""
-    Job.objects.filter(kind="pay_payout", state=Job.State.QUEUED).update(run_at=NOON - DAY)
-    jobs.run_due("worker", clock=lambda: NOON)
+    count = Job.objects.filter(kind="pay_payout", state=Job.State.QUEUED).update(run_at=NOON - DAY)
+    # Each once: on a slow machine a back-off is over before the others are done.
+    jobs.run_due("worker", clock=lambda: NOON, limit=count, lane=Q(kind="pay_payout"))
 
 
 def handed_over(card: ScriptedChannel, account: User, by: User) -> Payout:
@@ -309,7 +316,7 @@ def test_payout_that_the_channel_has_taken_on_says_so(
     as_cashier: Client, card: ScriptedChannel, customer: User, approver: User
 ) -> None:
     payout = ordered(customer, approver, payments={"card": 120_000})
-    card.script.append(Outcome.PENDING)
+    card.script.append(ChannelOutcome.PENDING)
     work()
     text = page(as_cashier, payout)
     assert "has taken it on" in text
@@ -462,6 +469,85 @@ def test_more_than_was_paid_in_does_not_go_back(as_cashier: Client, customer: Us
     assert "More would go back than was paid in." in answer.context["form"].non_field_errors()[0]
     assert 'value="typed-1"' in answer.content.decode()
     assert again(payout).state == PayoutState.FAILED
+
+
+# --- A page that is overtaken while its act waits for the lock ---------------------------------
+
+
+def overtaken_by(monkeypatch: pytest.MonkeyPatch, kind: type[Act], act: Callable[[], Any]) -> None:
+    """Let another's act be committed after the page's row was read, and before the service has its lock."""
+    do = kind.do
+
+    def do_late(self: Act, form: ActForm) -> Outcome:
+        act()
+        return do(self, form)
+
+    monkeypatch.setattr(kind, "do", do_late)
+
+
+def test_stale_paid_loses_to_anothers_failed(
+    as_cashier: Client, customer: User, approver: User, other: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payout = ordered(customer, approver, payments={"alipay": 100})
+    form = {"seen": seen_on(as_cashier, address(payout, "record-paid")), "external_reference": "2026-1"}
+    overtaken_by(monkeypatch, RecordPaid, lambda: record_failed(payout.pk, "closed", by=other, at=NOON))
+    answer = as_cashier.post(address(payout, "record-paid"), form, follow=True)
+    assert said(answer) == "Nothing was done: this has changed since the page was opened. Look again."
+    assert (again(payout).state, again(payout).external_reference) == (PayoutState.FAILED, "")
+
+
+@pytest.mark.parametrize("kind", [RecordPaid, TryAgain, NotPossible])
+def test_act_on_a_failure_loses_to_another_failure(
+    as_cashier: Client,
+    customer: User,
+    approver: User,
+    other: User,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[Act],
+) -> None:
+    payout = failed_payout(customer, approver)
+    where = address(payout, kind.slug)
+    form = {"seen": seen_on(as_cashier, where), "external_reference": "2026-1", "reason": "no way"}
+
+    def fail_again() -> None:
+        try_again(payout.pk, by=other, at=NOON)
+        record_failed(payout.pk, "closed for good", by=other, at=NOON)
+
+    overtaken_by(monkeypatch, kind, fail_again)
+    as_cashier.post(where, form, follow=True)
+    now = again(payout)
+    assert (now.state, now.failure, now.given_up_at) == (PayoutState.FAILED, "closed for good", None)
+
+
+# --- A refund found of another amount, or that the channel does not name -----------------------
+
+
+def test_cashier_may_not_record_as_paid_under_a_refund_of_another_amount(
+    as_cashier: Client, cashier: User, customer: User, approver: User
+) -> None:
+    payout = ordered(customer, approver, payments={"alipay": 100})
+    found = refund_found(payout)
+    answer = send(as_cashier, payout, "record-paid", external_reference="ch-9")
+    assert answer.status_code == 422
+    [error] = answer.context["form"].errors["external_reference"]
+    assert f"Keep {found} or explain it" in error
+    assert again(payout).state == PayoutState.ORDERED
+    assert "so keep the difference, or explain it" in page(as_cashier, payout)
+    keep_difference(found.pk, by=cashier, at=NOON)
+    assert "the difference is kept, so the payout waits" in page(as_cashier, payout)
+    # The way out of it: what was missing has been made up, and a person has explained the rest.
+    dismiss_difference(found.pk, "The rest went by the same number.", by=cashier, at=NOON)
+    send(as_cashier, payout, "record-paid", external_reference="ch-9")
+    assert again(payout).state == PayoutState.PAID
+
+
+@pytest.mark.broken_books  # a difference that no reconciliation has filed
+def test_cashier_reads_under_which_number_a_payout_is_to_be_recorded(
+    as_cashier: Client, customer: User, approver: User
+) -> None:
+    payout = ordered(customer, approver, payments={"alipay": 100})
+    Difference.objects.filter(pk=refund_found(payout).pk).update(amount=payout.amount)
+    assert "record the payout as paid under ch-9, which settles the difference" in page(as_cashier, payout)
 
 
 # --- Record as paid ----------------------------------------------------------------------------
