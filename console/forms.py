@@ -7,46 +7,10 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from console.zones import ZoneSelect
-from core.email_addresses import BadEmail, normalize_email
 from core.email_changes import EmailChangeError, EmailTaken, SameEmail, TooManyEmailChanges
 from core.email_fields import EmailFormField
 from core.forms import PanelForm, TidyForm
 from core.models import User
-from core.text import read_code
-
-
-class LoginForm(TidyForm, allauth.LoginForm):
-    """Sign-in by user name or by email address, however they're written."""
-
-    def clean_login(self) -> str:
-        return read_code(super().clean_login())
-
-    def user_credentials(self) -> dict[str, Any]:
-        """What is typed as a user name, and its stored form as an address if it's one."""
-        login = self.cleaned_data["login"]
-        credentials = {"username": login, "password": self.cleaned_data["password"]}
-        try:
-            return {**credentials, "email": normalize_email(login)}
-        except BadEmail:
-            return credentials
-
-
-class ReauthenticateForm(TidyForm, allauth.ReauthenticateForm):
-    """One's own password, asked for once more."""
-
-
-class ChangePasswordForm(TidyForm, allauth.ChangePasswordForm):
-    """A new password, set with the old one."""
-
-
-class ResetPasswordForm(TidyForm, allauth.ResetPasswordForm):
-    """The address to which a link for a new password goes."""
-
-    email = EmailFormField(label=_("Email address"))
-
-
-class ResetPasswordKeyForm(TidyForm, allauth.ResetPasswordKeyForm):
-    """A new password, set by that link."""
 
 
 class SettingsForm(TidyForm, forms.ModelForm):

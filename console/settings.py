@@ -269,11 +269,11 @@ LOGIN_REDIRECT_URL = "overview"
 ACCOUNT_ADAPTER = "console.adapters.AccountAdapter"
 # As allauth's own, with what every form of the console does to a text that is typed or pasted.
 ACCOUNT_FORMS = {
-    "login": "console.forms.LoginForm",
-    "reauthenticate": "console.forms.ReauthenticateForm",
-    "change_password": "console.forms.ChangePasswordForm",
-    "reset_password": "console.forms.ResetPasswordForm",
-    "reset_password_from_key": "console.forms.ResetPasswordKeyForm",
+    "login": "console.sign_in.forms.LoginForm",
+    "reauthenticate": "console.sign_in.forms.ReauthenticateForm",
+    "change_password": "console.sign_in.forms.ChangePasswordForm",
+    "reset_password": "console.sign_in.forms.ResetPasswordForm",
+    "reset_password_from_key": "console.sign_in.forms.ResetPasswordKeyForm",
 }
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
@@ -283,10 +283,6 @@ ACCOUNT_USER_DISPLAY = "core.models.display_name"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Nobody can sign up, so there is nothing to tell a stranger whose address was typed.
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
-ACCOUNT_FORMS = {
-    "reset_password": "console.sign_in.forms.ResetPasswordForm",
-    "change_password": "console.sign_in.forms.ChangePasswordForm",
-}
 # `console.sign_in.attempts` limits password guesses. allauth's limits for that would let a stranger shut out everyone
 # at the same IP address. The others stop floods; each counts within a minute, since our page says "wait a minute".
 ACCOUNT_RATE_LIMITS = {"login": "", "login_failed": "", "reset_password": "20/m/ip", "change_password": "20/m/user"}

@@ -18,10 +18,12 @@ _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class _Kept(dict[int, str]):
-    """A table for `str.translate`, filled as characters come up."""
+    """A table for `str.translate`, filled as characters come up; rare ones aren't kept, so that it stays small."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = kept = self._kept(chr(code))
+        kept = self._kept(chr(code))
+        if code <= 0xFFFF:
+            self[code] = kept
         return kept
 
     @staticmethod

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from django.db.models import Q
 
+from core.email_addresses import form_or_text
 from core.models import User
 from core.text import drop_invisible
 
@@ -18,13 +19,13 @@ def account_named(typed: str) -> User | None:
     An exact user name comes first: an account always has one, so no other account's address can shut it out.
     It's one query, whether or not there is such an account.
     """
-    exact, plain, address = typed.strip(), plain_name(typed), address_form(typed)
+    exact, plain, address = typed.strip(), plain_name(typed), form_or_text(typed)
     if len(exact) > LONGEST:
         return None
-    candidates = list(User.objects.filter(Q(username=exact) | Q(username__iexact=plain) | Q(email__iexact=address)))
+    candidates = list(User.objects.filter(Q(username=exact) | Q(username__iexact=plain) | Q(email=address)))
     for matches in (
         [account for account in candidates if account.username == exact],
-        [account for account in candidates if account.email and address_form(account.email) == address],
+        [account for account in candidates if account.email and account.email == address],
         [account for account in candidates if plain_name(account.username) == plain],
     ):
         if len(matches) == 1:
@@ -34,12 +35,7 @@ def account_named(typed: str) -> User | None:
 
 def account_of_address(address: str) -> User | None:
     """The active account whose own email address this is."""
-    return User.objects.filter(email__iexact=address_form(address), is_active=True).first()
-
-
-def address_form(typed: str) -> str:
-    """An email address as it is compared; any other text as some form of itself."""
-    return plain_name(typed)
+    return User.objects.filter(email=form_or_text(address), is_active=True).first()
 
 
 def plain_name(typed: str) -> str:
@@ -54,4 +50,4 @@ def key_of(account: User | None, typed: str) -> str:
 
 def digest_of(typed: str) -> str:
     """A short, fixed stand-in for what was typed."""
-    return sha256(address_form(typed).encode("utf-8", "replace")).hexdigest()
+    return sha256(plain_name(form_or_text(typed)).encode("utf-8", "replace")).hexdigest()

@@ -16,7 +16,7 @@ from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.urls import reverse
 
-from console.sign_in.accounts import account_of_address, address_form, digest_of
+from console.sign_in.accounts import account_of_address, digest_of
 from console.sign_in.limits import Limit, TooMany, Use, take
 from core import jobs
 from core.mail import notify
@@ -27,14 +27,14 @@ JOB = "order_reset_link"
 PER_ADDRESS = Limit(5, timedelta(hours=1))
 
 
-def request_link(typed: str, *, at: datetime) -> None:
+def request_link(address: str, *, at: datetime) -> None:
     """Queue a link for the account of an email address, if there is one. More than five an hour are dropped."""
     try:
-        take([Use(f"reset:{digest_of(typed)}", PER_ADDRESS)], at=at)
+        take([Use(f"reset:{digest_of(address)}", PER_ADDRESS)], at=at)
     except TooMany:
         return
     request = uuid4().hex
-    jobs.enqueue(JOB, key=request, payload={"request": request, "address": address_form(typed)})
+    jobs.enqueue(JOB, key=request, payload={"request": request, "address": address})
 
 
 def order_link(payload: dict[str, Any], *, at: datetime) -> Callable[[], None] | None:
