@@ -20,6 +20,8 @@ class DeskSite(AdminSite):
             raise PermissionDenied
         return super().has_permission(request)
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: Any = None
+    ) -> HttpResponse:
         """The console's own page: Django's takes any number of guesses at an open session's password."""
         return redirect("account_change_password")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from secrets import token_urlsafe
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.signing import BadSignature, TimestampSigner
 from django.http import HttpRequest, HttpResponse
 
@@ -28,7 +29,7 @@ def device_of(request: HttpRequest, account: User) -> str:
     return next((device for entry in _entries(request) if (device := _read(entry, account))), "")
 
 
-def remember(request: HttpRequest, account: User) -> None:
+def remember(request: HttpRequest, account: AbstractBaseUser) -> None:
     """Have the answer to this request tell the browser that the account knows it."""
     request.known_to = account  # type: ignore[attr-defined]
 
