@@ -97,7 +97,7 @@ def _verify(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
     elif how is not None or isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise InvalidSignature("made with a key of another kind")
     else:
-        key.verify(signature, signed, *((digest,) if digest else ()))  # type: ignore[union-attr, call-arg, arg-type]
+        key.verify(signature, signed, *((digest,) if digest else ()))  # type: ignore[union-attr]
 
 
 def _is_of_another_key(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

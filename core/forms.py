@@ -29,6 +29,8 @@ class TidyForm(forms.BaseForm):
     """
 
     as_sent: frozenset[str] = frozenset()
+    # A copy of what was sent, so that widgets show it as it was read.
+    data: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import NoReturn
 
 from payments.channels import ChannelRefund, Notification, Unanswered
-from payments.models import Payout
+from payments.models import Payment, Payout
 
 
 class SilentChannel:
@@ -15,6 +15,9 @@ class SilentChannel:
         self._time_out()
 
     def look_up(self, payout: Payout) -> ChannelRefund | None:
+        self._time_out()
+
+    def refunds_of(self, payment: Payment) -> list[ChannelRefund]:
         self._time_out()
 
     def read_notification(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> Notification | None:
