@@ -12,6 +12,7 @@ from django.utils.translation import get_language
 MAX_DIGITS = 4000
 
 _AMOUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
+_WITH_COMMA = re.compile(r"([0-9]+),([0-9]+)")
 
 
 class AmountError(ValueError):
@@ -32,11 +33,15 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency, 2)
 
 
-def parse_amount(text: str, currency: str | None) -> int:
+def parse_amount(text: str, currency: str | None, *, decimal_comma: bool = False) -> int:
     """Minor units of `digits` or `digits.digits`, with at most the currency's minor digits.
 
-    Without a currency only the writing is checked, and the answer means nothing. Raises AmountError.
+    With `decimal_comma` also of `digits,digits` with exactly the currency's digits: with any other number of them the
+    comma may separate thousands. Without a currency only the writing is checked, and the answer means nothing.
+    Raises AmountError.
     """
+    if decimal_comma:
+        text = _with_point(text, currency)
     match = _AMOUNT.fullmatch(text)
     if match is None:
         raise AmountError("is not an amount, digits or digits.digits")
@@ -47,6 +52,19 @@ def parse_amount(text: str, currency: str | None) -> int:
     if len(fraction) > digits:
         raise AmountError(f"has more decimal digits than {currency} ({digits})")
     return int(whole + fraction.ljust(digits, "0"))
+
+
+def _with_point(text: str, currency: str | None) -> str:
+    match = _WITH_COMMA.fullmatch(text)
+    if match is None:
+        return text
+    whole, fraction = match.groups()
+    if currency and len(fraction) != minor_digits(currency):
+        raise AmountError(
+            f"has {len(fraction)} digits after its comma, and {currency} has {minor_digits(currency)}: "
+            "write amounts without thousands separators"
+        )
+    return f"{whole}.{fraction}"
 
 
 def plain_amount(minor: int, currency: str) -> str:

@@ -1,14 +1,17 @@
 """From a file's bytes to rows of raw values, each with the physical line that it begins in."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from certificates.importing.problems import BadRow, BrokenFile, Problem, Unfit
+from core.csv_cells import visible_text
+from core.csv_files import CsvFile, UnreadableFile, encoding_reason, lines_of, open_text
+from payments.states import Channel
 
 REQUIRED = (
     *("order_number", "account", "paid_at", "currency", "list_amount", "voucher_amount", "paid_amount", "payments"),
@@ -20,9 +23,13 @@ OPTIONAL = (
     *("bank_holder", "bank_account"),
 )
 COLUMNS = frozenset({*REQUIRED, *OPTIONAL})
+_CHANNELS = frozenset(Channel.values)
 
-LONGEST_LINE = 1_000_000  # characters
-csv.field_size_limit(LONGEST_LINE)
+
+class Number(str):
+    """A JSON number as the text that it is: an amount may not pass through a float."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +38,26 @@ class RawRow:
 
     line: int
     values: dict[str, Any]
+    # Whether its amounts may have a decimal comma.
+    has_decimal_comma: bool = False
 
 
-def read_csv(file: BinaryIO) -> Iterator[RawRow | BadRow]:
+def read_csv(file: BufferedReader) -> Iterator[RawRow | BadRow]:
     """The rows of a CSV file with a header. Raises BrokenFile."""
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(_lines(text), strict=True)
-    header = _header(reader)
-    for line, cells in _records(reader):
-        if any(cells):
-            yield _csv_row(line, header, cells)
+    with _broken_file():
+        table = CsvFile(file)
+        if reasons := list(_header_reasons(table.header)):
+            raise BrokenFile([Problem(table.header_line, "header", reason) for reason in reasons])
+        for line, cells in table.rows():
+            yield _csv_row(table, line, cells)
 
 
-def read_json_lines(file: BinaryIO) -> Iterator[RawRow | BadRow]:
+def read_json_lines(file: BufferedReader) -> Iterator[RawRow | BadRow]:
     """The rows of a file of one JSON object a line. Raises BrokenFile."""
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
-    for line, content in enumerate(_lines(text), 1):
-        if content.strip():
-            yield _json_row(line, content)
+    with _broken_file():
+        for line, content in enumerate(lines_of(open_text(file, newline="\n")), 1):
+            if content.strip():
+                yield _json_row(line, content)
 
 
 READERS = {".csv": read_csv, ".jsonl": read_json_lines, ".ndjson": read_json_lines}
@@ -59,42 +68,12 @@ def reader_for(path: Path) -> Any:
     return READERS.get(path.suffix.lower())
 
 
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    line = 0
-    while content := text.readline(LONGEST_LINE + 1):
-        line += 1
-        if len(content) > LONGEST_LINE:
-            reason = f"is longer than {LONGEST_LINE:,} characters; the rest was not read"
-            raise BrokenFile([Problem(line, "row", reason)])
-        yield content
-
-
-def _records(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line it begins in: quoted line breaks let it run over several."""
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise BrokenFile([Problem(line, "row", f"is not CSV ({error}); the rest was not read")]) from error
-        yield line, [cell.strip() for cell in cells]
-
-
-def _header(reader: Any) -> list[str]:
-    line, header = next(_records(reader), (1, []))
-    if not all(map(_is_utf8, header)):
-        raise BrokenFile([Problem(line, "header", "is not UTF-8: save the file as UTF-8 and import it again")])
-    reasons = list(_header_reasons(header)) if any(header) else ["is missing: the first line names the columns"]
-    if reasons:
-        raise BrokenFile([Problem(line, "header", reason) for reason in reasons])
-    return header
-
-
-def _is_utf8(text: str) -> bool:
-    """Whether no byte of it was carried along unread."""
-    return not any("\udc80" <= character <= "\udcff" for character in text)
+@contextmanager
+def _broken_file() -> Iterator[None]:
+    try:
+        yield
+    except UnreadableFile as error:
+        raise BrokenFile([Problem(error.line, error.place, error.reason)]) from error
 
 
 def _header_reasons(header: list[str]) -> Iterator[str]:
@@ -108,14 +87,31 @@ def _header_reasons(header: list[str]) -> Iterator[str]:
             yield f"has the column {name} {header.count(name)} times"
 
 
-def _csv_row(line: int, header: list[str], cells: list[str]) -> RawRow | BadRow:
-    if len(cells) != len(header):
-        number = dict(zip(header, cells, strict=False)).get("order_number", "")
-        return BadRow([Problem(line, "row", f"has {len(cells)} cells, the header has {len(header)}")], number)
-    return RawRow(line, dict(zip(header, cells, strict=True)))
+def _csv_row(table: CsvFile, line: int, cells: list[str]) -> RawRow | BadRow:
+    row = dict(zip(table.header, cells, strict=False))
+    reason = _split_reason(table, cells) or table.width_reason(cells)
+    if reason:
+        return BadRow([Problem(line, "row", reason)], row.get("order_number", ""))
+    return RawRow(line, row, table.has_decimal_comma)
+
+
+def _split_reason(table: CsvFile, cells: list[str]) -> str:
+    """Why a payments cell with several payments has become several cells.
+
+    Blank columns at the end may hide that from the row's width.
+    """
+    if table.delimiter != ";":
+        return ""
+    after = table.header.index("payments") + 1
+    channel, colon, _rest = cells[after].partition(":") if after < len(cells) else ("", "", "")
+    if not colon or channel.strip() not in _CHANNELS:
+        return ""
+    return "has a payments cell that holds ; and isn't quoted: put it in double quotes, or it becomes several cells"
 
 
 def _json_row(line: int, content: str) -> RawRow | BadRow:
+    if "\0" in content:  # the trace of UTF-16 without a mark
+        return BadRow([Problem(line, "row", encoding_reason())])
     try:
         row = _JSON.decode(content.rstrip())
     except (ValueError, RecursionError) as error:
@@ -134,9 +130,19 @@ def _json_reason(error: Exception) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """A value without what nobody can see, at any depth; null is blank."""
     if isinstance(value, str):
-        return value.strip()
+        return value if isinstance(value, Number) else visible_text(_whole(value))
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
     return "" if value is None else value
+
+
+def _whole(text: str) -> str:
+    """With LOST for each half of a surrogate pair, which JSON can hold and no database takes."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _each_key_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -152,5 +158,6 @@ def _no_number(text: str) -> None:
     raise Unfit(f"is not JSON ({text})")
 
 
-# Numbers stay the text that they are: an amount may not pass through a float.
-_JSON = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_int=str, parse_float=str, parse_constant=_no_number)
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_each_key_once, parse_int=Number, parse_float=Number, parse_constant=_no_number
+)

@@ -93,9 +93,9 @@ class _Reading:
         for name in sorted(self.raw.values.keys() - COLUMNS):
             self._note(ascii(name), "is not a known key")
         taken = {name: self.take(name, parse) for name, parse in _PARSERS.items()}
-        in_currency = {"currency_code": taken["currency"]}
-        taken |= {name: self.take(name, partial(values.amount, **in_currency)) for name in AMOUNTS}
-        taken["payments"] = self.take("payments", partial(values.payments, **in_currency))
+        written = values.MoneyFormat(taken["currency"], self.raw.has_decimal_comma)
+        taken |= {name: self.take(name, partial(values.amount, written=written)) for name in AMOUNTS}
+        taken["payments"] = self.take("payments", partial(values.payments, written=written))
         taken["policy"] = self.take("policy", partial(values.policy, known=self.rules.policies))
         taken["policy"] = taken["policy"] or self.rules.default_policy
         handover = self.take("certificate", self._certificate)

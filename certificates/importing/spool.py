@@ -81,11 +81,9 @@ class Spool:
     def add_problems(self, problems: Iterable[Problem], number: str = "") -> None:
         """Note what is wrong; the order by this number is bad with it."""
         for problem in problems:
-            self.db.execute(
-                "INSERT INTO problems VALUES (?, ?, ?)", (problem.line, _plain(problem.field), _plain(problem.reason))
-            )
-            self.db.execute("INSERT OR IGNORE INTO bad_rows VALUES (?, ?)", (problem.line, _plain(number)))
-            self.judge(_plain(number), BAD)
+            self.db.execute("INSERT INTO problems VALUES (?, ?, ?)", (problem.line, problem.field, problem.reason))
+            self.db.execute("INSERT OR IGNORE INTO bad_rows VALUES (?, ?)", (problem.line, number))
+            self.judge(number, BAD)
 
     def add_accounts(self, accounts: Iterable[tuple[str, str, bool]]) -> None:
         """Name, email and staffness of every account that there is."""
@@ -205,8 +203,3 @@ def _handover(kept: dict[str, Any]) -> Handover:
     moments = {name: datetime.fromisoformat(kept[name]) for name in ("not_before", "not_after")}
     lists = {"names": tuple(kept["names"]), "scts": tuple(map(datetime.fromisoformat, kept["scts"]))}
     return Handover(**{**kept, **moments, **lists})
-
-
-def _plain(text: str) -> str:
-    """Without lone surrogates, the traces of bytes that were no UTF-8: neither SQLite nor a terminal takes them."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

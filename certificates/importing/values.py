@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +13,12 @@ from babel.numbers import list_currencies
 
 from certificates.importing.domains import domain_names
 from certificates.importing.problems import Unfit
+from certificates.importing.reading import Number
 from certificates.pem import is_armored, text_of
 from certificates.states import DomainType, Level
 from core.clock import as_utc
+from core.csv_cells import day_reason, exponent_reason, iso_day
+from core.csv_files import LOST, encoding_reason
 from core.email_addresses import BadEmail, normalize_email
 from core.money import parse_amount, plain_amount
 from payments.payers import BadPayer, read_holder, read_number
@@ -45,15 +49,25 @@ def line_of_text(value: Any, longest: int = 200) -> str:
     """One line of printable text, not empty."""
     if not isinstance(value, str):
         raise Unfit("is not a text")
-    if not value.isprintable():
+    if LOST in value or not value.isprintable():
         raise Unfit(_unprintable(value))
     if len(value) > longest:
         raise Unfit(f"is longer than {longest} characters")
     return value
 
 
+def identifier(value: Any, longest: int = 200) -> str:
+    """A line of text that names one thing, so that not a digit of it may be lost."""
+    text = line_of_text(value, longest)
+    if reason := exponent_reason(text):
+        raise Unfit(reason)
+    if isinstance(value, Number) and not value.isdecimal():
+        raise Unfit("is a JSON number with a sign, a fraction or an exponent: write it as a string, in quotes")
+    return str(text)
+
+
 def order_number(value: Any) -> str:
-    return line_of_text(value, 64)
+    return identifier(value, 64)
 
 
 def brand(value: Any) -> str:
@@ -62,7 +76,7 @@ def brand(value: Any) -> str:
 
 def account(value: Any) -> str:
     """A user name, in the one form that sign-in looks for."""
-    name = unicodedata.normalize("NFKC", line_of_text(value))
+    name = unicodedata.normalize("NFKC", identifier(value))
     if not _ACCOUNT.fullmatch(name):
         raise Unfit("is not an account's name: letters, digits and @ . + - _, at most 150")
     return name
@@ -85,9 +99,10 @@ def email(value: Any) -> str:
 
 @lru_cache(maxsize=4096)
 def _moment(text: str) -> str:
+    text = iso_day(text)
     match = _MOMENT.fullmatch(text)
     if match is None:
-        raise Unfit("is not a time as RFC 3339 writes it, 2026-06-01T12:00:00+08:00")
+        raise Unfit(day_reason(text) or "is not a time as RFC 3339 writes it, 2026-06-01T12:00:00+08:00")
     if match["offset"] is None:
         raise Unfit("has no offset (Z, or +08:00)")
     try:
@@ -111,22 +126,30 @@ def currency(value: Any) -> str:
     return code
 
 
-def amount(value: Any, currency_code: str | None) -> str:
+@dataclass(frozen=True, slots=True)
+class MoneyFormat:
+    """How a row writes its amounts: in which currency, None where that can't be told, and with which decimal mark."""
+
+    currency: str | None
+    has_decimal_comma: bool = False
+
+
+def amount(value: Any, written: MoneyFormat) -> str:
     """An amount with all of its currency's digits. Without a currency only its writing is looked at."""
-    return _amount(line_of_text(value, LONGEST_AMOUNT), currency_code)
+    return _amount(line_of_text(value, LONGEST_AMOUNT), written.currency, decimal_comma=written.has_decimal_comma)
 
 
 @lru_cache(maxsize=4096)
-def _amount(text: str, currency_code: str | None) -> str:
-    minor = parse_amount(text, currency_code)
+def _amount(text: str, currency_code: str | None, *, decimal_comma: bool) -> str:
+    minor = parse_amount(text, currency_code, decimal_comma=decimal_comma)
     if minor > LARGEST_AMOUNT:
         raise Unfit("is too large")
     return plain_amount(minor, currency_code) if currency_code else text
 
 
-def payments(value: Any, currency_code: str | None) -> list[dict[str, str]]:
+def payments(value: Any, written: MoneyFormat) -> list[dict[str, str]]:
     """The payments by channel and reference, so that their order in the file says nothing."""
-    parts = [_payment(part, currency_code) for part in _payment_parts(value)]
+    parts = [_payment(part, written) for part in _payment_parts(value)]
     if len(parts) > MOST_PAYMENTS:
         raise Unfit(f"are {len(parts)}, more than {MOST_PAYMENTS}")
     names = [(part["channel"], part["reference"]) for part in parts if part["reference"]]
@@ -140,23 +163,24 @@ def _payment_parts(value: Any) -> Iterable[Mapping[str, Any]]:
     """`channel:amount:reference;…`, or a list of objects with these keys."""
     if isinstance(value, str):
         keys = ("channel", "amount", "reference")
-        return [dict(zip(keys, part.split(":", 2), strict=False)) for part in value.split(";") if part.strip()]
+        parts = (map(str.strip, part.split(":", 2)) for part in value.split(";") if part.strip())
+        return [dict(zip(keys, part, strict=False)) for part in parts]
     if isinstance(value, list) and all(isinstance(part, dict) for part in value):
         return value
     raise Unfit("are not a list of objects with channel, amount and reference")
 
 
-def _payment(part: Mapping[str, Any], currency_code: str | None) -> dict[str, str]:
+def _payment(part: Mapping[str, Any], written: MoneyFormat) -> dict[str, str]:
     if not {"channel", "amount"} <= part.keys() <= {"channel", "amount", "reference"}:
         raise Unfit("are not each channel:amount:reference")
-    channel, paid = (_stripped(part[key]) for key in ("channel", "amount"))
+    channel, paid = part["channel"], part["amount"]
     if channel not in _CHANNELS:
         raise Unfit(f"name the channel {channel!a}, which is not one of {', '.join(_CHANNELS)}")
-    reference = line_of_text(_stripped(part.get("reference") or ""))
+    reference = _reference(part.get("reference") or "")
     if not reference and channel != Channel.BALANCE:
         raise Unfit(f"lack the reference of the {channel} payment")
     try:
-        plain = amount(paid, currency_code)
+        plain = amount(paid, written)
     except ValueError as error:
         raise Unfit(f"have an amount that {error}") from None
     if not plain.strip("0."):
@@ -164,18 +188,25 @@ def _payment(part: Mapping[str, Any], currency_code: str | None) -> dict[str, st
     return {"channel": channel, "amount": plain, "reference": reference}
 
 
+def _reference(value: Any) -> str:
+    try:
+        return identifier(value)
+    except Unfit as error:
+        raise Unfit(f"have a reference that {error}") from None
+
+
 def bank_holder(value: Any) -> str:
-    return _of_payer(read_holder, value)
+    return _of_payer(read_holder, line_of_text(value))
 
 
 def bank_account(value: Any) -> str:
-    return _of_payer(read_number, value)
+    return _of_payer(read_number, identifier(value))
 
 
-def _of_payer(reader: Callable[[str], str], value: Any) -> str:
+def _of_payer(reader: Callable[[str], str], value: str) -> str:
     """No refusal repeats what was read."""
     try:
-        return reader(line_of_text(value))
+        return reader(value)
     except BadPayer as error:
         raise Unfit(str(error)) from None
 
@@ -208,7 +239,7 @@ def domains(value: Any) -> list[str]:
     if isinstance(value, str):
         return domain_names(re.split(r"[;\s]+", value.strip("; ")))
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return domain_names([name.strip() for name in value])
+        return domain_names(value)
     raise Unfit("are not a list of names")
 
 
@@ -220,7 +251,7 @@ def days(value: Any) -> int:
 
 
 def instance_id(value: Any) -> str:
-    text = line_of_text(value)
+    text = identifier(value)
     if not _INSTANCE_ID.fullmatch(text):
         raise Unfit("is not an instance ID: small letters, digits and -, at most 40")
     return text
@@ -239,7 +270,7 @@ def pem_text(value: Any, folder: Path) -> str:
         raise Unfit("is not a text")
     if is_armored(_not_too_large(value)):
         return value
-    if not value.isprintable():
+    if LOST in value or not value.isprintable():
         raise Unfit(_unprintable(value))
     return _read_pem(folder / value, folder)
 
@@ -264,13 +295,9 @@ def _not_too_large(pem: _Pem) -> _Pem:
     return pem
 
 
-def _stripped(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
-
-
 def _unprintable(text: str) -> str:
     if "\0" in text:
         return "holds a NUL character"
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        return "is not UTF-8"
+    if LOST in text:
+        return encoding_reason()
     return "holds a character that cannot be printed"

@@ -1,7 +1,7 @@
 """The bank: the file it is given, and what comes back from it, its answer to a batch and its statement of a day.
 
-It has no connection: people carry these files. All are CSV; what comes in may be UTF-8 or GBK, parted by commas or
-semicolons. Days are days of the bank's books (`payments.days`).
+It has no connection: people carry these files. All are CSV; `core.csv_files` says how what comes in may be written.
+Days are days of the bank's books (`payments.days`).
 """
 
 import csv
@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
-from core.csv_cells import safe_cell
+from core.csv_cells import day_reason, exponent_reason, iso_day, safe_cell
+from core.csv_files import LOST, CsvFile, UnreadableFile, encoding_reason
 from core.money import AmountError, parse_amount, plain_amount
 from payments.channels.base import ChannelRefund, Outcome
 from payments.days import span_of, zone_name
@@ -88,21 +90,11 @@ class BadFile(Exception):
         super().__init__(*map(str, self.problems))
 
 
-def decoded(content: bytes) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark, or in GBK. Raises BadFile."""
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise BadFile([FileProblem(1, "", _("The file is neither UTF-8 nor GBK."))])
-
-
 class Line:
     """One line under its header, read cell by cell; what does not fit is noted."""
 
-    def __init__(self, number: int, cells: dict[str, str]) -> None:
-        self.number, self.cells = number, cells
+    def __init__(self, number: int, cells: dict[str, str], *, has_decimal_comma: bool = False) -> None:
+        self.number, self.cells, self.has_decimal_comma = number, cells, has_decimal_comma
         self.problems: list[FileProblem] = []
 
     @property
@@ -118,8 +110,17 @@ class Line:
             self.note(column, _("is missing"))
         elif len(word) > longest:
             self.note(column, _("is longer than %(most)s characters") % {"most": longest})
+        elif LOST in word:
+            self.note(column, encoding_reason())
         elif not word.isprintable():
             self.note(column, _("holds a character that cannot be printed"))
+        return word
+
+    def identifier(self, column: str, *, is_needed: bool) -> str:
+        """A word that names one thing, so that not a digit of it may be lost."""
+        word = self.word(column, is_needed=is_needed)
+        if reason := exponent_reason(word):
+            self.note(column, reason)
         return word
 
     def money(self) -> tuple[int, str]:
@@ -128,7 +129,8 @@ class Line:
         if currency and not re.fullmatch("[A-Z]{3}", currency):
             self.note("currency", _("is no currency's code"))
         try:
-            amount = parse_amount(self.word("amount", is_needed=True) or "0", currency)
+            word = self.word("amount", is_needed=True) or "0"
+            amount = parse_amount(word, currency, decimal_comma=self.has_decimal_comma)
         except AmountError as error:
             self.note("amount", str(error))
             return 0, currency
@@ -137,8 +139,8 @@ class Line:
         return amount, currency
 
     def day(self, *, is_needed: bool) -> date | None:
-        """A day as YYYY-MM-DD or YYYYMMDD."""
-        word = self.word("day", is_needed=is_needed)
+        """A day as YYYY-MM-DD, YYYYMMDD or YYYY/M/D."""
+        word = iso_day(self.word("day", is_needed=is_needed))
         if not word:
             return None
         try:
@@ -146,65 +148,43 @@ class Line:
                 raise ValueError(word)
             day = date.fromisoformat(word)
         except ValueError:
-            self.note("day", _("is no day, YYYY-MM-DD"))
+            self.note("day", day_reason(word) or _("is no day, YYYY-MM-DD"))
             return None
         if not FIRST_YEAR <= day.year <= LAST_YEAR:
             self.note("day", _("is not in the years %(first)s to %(last)s") % {"first": FIRST_YEAR, "last": LAST_YEAR})
         return day
 
 
-def _lines(text: str, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Line]:
+def _lines(content: bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Line]:
     """The lines of a file below its header, whatever the order of its columns. Raises BadFile where it cannot go on."""
-    first = text.split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first), strict=True)
-    header: list[str] | None = None
-    for number, cells in _records(reader):
-        if header is None:
-            header = _header(number, cells, columns, optional)
-        elif any(cells):
-            yield _line(number, header, cells)
-    if header is None:
+    if not content.strip():
         raise BadFile([FileProblem(1, "", _("The file is empty."))])
+    try:
+        table = CsvFile(io.BufferedReader(io.BytesIO(content)))
+        header = _header(table, columns, optional)
+        for number, cells in table.rows():
+            line = Line(number, _by_name(header, cells), has_decimal_comma=table.has_decimal_comma)
+            if reason := table.width_reason(cells):
+                line.note("", reason)
+            yield line
+    except UnreadableFile as error:
+        raise BadFile([FileProblem(error.line, "", error.reason)]) from error
 
 
-def _delimiter(first: str) -> str:
-    return ";" if first.count(";") > first.count(",") else ","
-
-
-def _records(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line it begins in: quoted line breaks let it run over several."""
-    while True:
-        number = reader.line_num + 1  # type: ignore[attr-defined]
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reason = _("This is not CSV (%(error)s); the rest was not read.") % {"error": error}
-            raise BadFile([FileProblem(number, "", reason)]) from error
-        yield number, [cell.strip() for cell in cells]
-
-
-def _header(number: int, cells: list[str], columns: Sequence[str], optional: Sequence[str]) -> list[str]:
-    header = [cell.lower() for cell in cells]
-    while header and not header[-1]:
-        header.pop()
+def _header(table: CsvFile, columns: Sequence[str], optional: Sequence[str]) -> list[str]:
+    header = [name.lower() for name in table.header]
     reasons = [(name, _("the column is missing")) for name in columns if name not in header]
     unknown = [name for name in dict.fromkeys(header) if name not in {*columns, *optional}]
     reasons += [(name[:50] or "–", _("is no column of this file")) for name in unknown]
     reasons += [(name, _("the column is there twice")) for name in (*columns, *optional) if header.count(name) > 1]
     if reasons:
-        raise BadFile([FileProblem(number, name, reason) for name, reason in reasons])
+        raise BadFile([FileProblem(table.header_line, name, reason) for name, reason in reasons])
     return header
 
 
-def _line(number: int, header: list[str], cells: list[str]) -> Line:
-    spare = [cell for cell in cells[len(header) :] if cell]
-    line = Line(number, dict(zip(header, [*cells, *[""] * len(header)], strict=False)))
-    if spare or len(cells) < len(header):
-        told = {"cells": len(cells), "header": len(header)}
-        line.note("", _("has %(cells)s cells, the header has %(header)s") % told)
-    return line
+def _by_name(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """The cells of a line, blank where it lacks some."""
+    return dict(zip(header, chain(cells, repeat("")), strict=False))
 
 
 # --- Its answer to a batch ---------------------------------------------------------------------
@@ -239,7 +219,7 @@ def read_answer(content: bytes) -> tuple[list[AnswerLine], list[FileProblem]]:
         raise BadFile([FileProblem(1, "", _("The file is larger than 1 MB."))])
     answers: list[AnswerLine] = []
     problems: list[FileProblem] = []
-    for count, line in enumerate(_lines(decoded(content), ANSWER_COLUMNS), 1):
+    for count, line in enumerate(_lines(content, ANSWER_COLUMNS), 1):
         if count > MOST_ANSWER_LINES:
             reason = _("The file has more than %(most)s lines.") % {"most": MOST_ANSWER_LINES}
             raise BadFile([FileProblem(line.number, "", reason)])
@@ -261,9 +241,9 @@ def _answer(line: Line) -> AnswerLine:
     amount, currency = line.money()
     return AnswerLine(
         number=line.number,
-        payout=line.word("payout", is_needed=True).upper(),
+        payout=line.identifier("payout", is_needed=True).upper(),
         is_paid=is_paid,
-        reference=line.word("reference", is_needed=is_paid or was_before),
+        reference=line.identifier("reference", is_needed=is_paid or was_before),
         amount=amount,
         currency=currency,
         day=line.day(is_needed=is_paid or was_before),
@@ -290,7 +270,7 @@ def _twice(answers: Iterable[AnswerLine]) -> list[FileProblem]:
 # --- Its statement of a day --------------------------------------------------------------------
 
 
-def read_statement(text: str) -> list[ChannelRefund]:
+def read_statement(content: bytes) -> list[ChannelRefund]:
     """The refunds of a bank's statement. A `payout` that is none of ours, or blank, is a refund we know nothing of.
 
     Raises BadFile with everything that is wrong with it.
@@ -298,7 +278,7 @@ def read_statement(text: str) -> list[ChannelRefund]:
     refunds: list[tuple[str, ChannelRefund]] = []
     problems: list[FileProblem] = []
     seen: dict[str, int] = {}
-    for line in _lines(text, STATEMENT_COLUMNS, OPTIONAL_COLUMNS):
+    for line in _lines(content, STATEMENT_COLUMNS, OPTIONAL_COLUMNS):
         if not line.problems:
             refunds.append(_transfer(line, seen))
         problems += line.problems
@@ -309,15 +289,15 @@ def read_statement(text: str) -> list[ChannelRefund]:
 
 def _transfer(line: Line, seen: dict[str, int]) -> tuple[str, ChannelRefund]:
     """The payout that a line names, and what it says."""
-    reference = line.word("reference", is_needed=True)
+    reference = line.identifier("reference", is_needed=True)
     before = seen.setdefault(reference, line.number)
     if reference and before != line.number:
         line.note("reference", _("is that of line %(line)s already") % {"line": before})
     amount, currency = line.money()
     day = line.day(is_needed=True)
     at = span_of(Channel.BANK, day)[0] if day and not line.problems else None
-    payout = line.word("payout", is_needed=False).upper()
-    payment = line.word("payment", is_needed=False) if "payment" in line.cells else ""
+    payout = line.identifier("payout", is_needed=False).upper()
+    payment = line.identifier("payment", is_needed=False) if "payment" in line.cells else ""
     return payout, ChannelRefund(reference, Outcome.PAID, amount, currency, at=at, payment_reference=payment)
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from certificates.importing.reading import LONGEST_LINE
 from certificates.importing.running import MOST_PROBLEMS
+from certificates.models import Order
+from core.csv_files import LONGEST_LINE
 from tests.importing.files import ROW, refuse, row, run, write_csv, write_json_lines
 
 pytestmark = pytest.mark.django_db
 
+NOT_UNICODE = "is neither UTF-8 nor UTF-16 with a byte order mark: save the file as UTF-8 and import it again"
 PEM = "certificates/shop.example.com.pem"
 
 
@@ -120,19 +122,22 @@ def test_a_value_that_is_not_utf_8_is_refused(folder: Path, ending: str):
     write = write_csv if ending == "csv" else write_json_lines
     file = write(folder / f"latin.{ending}", [row(brand="Xyz")])
     file.write_bytes(file.read_bytes().replace(b"Xyz", b"X\xfcz"))
-    refuse(file, f"line {2 if ending == 'csv' else 1}: brand: is not UTF-8")
+    refuse(file, f"line {2 if ending == 'csv' else 1}: brand: {NOT_UNICODE}")
 
 
 def test_half_a_character_in_json_is_refused(folder: Path):
-    refuse(write_json_lines(folder / "half.jsonl", [row(brand="\ud800")]), "line 1: brand: is not UTF-8")
+    refuse(write_json_lines(folder / "half.jsonl", [row(brand="\ud800")]), f"line 1: brand: {NOT_UNICODE}")
 
 
-def test_a_file_in_another_encoding_is_refused(folder: Path):
-    file = folder / "utf16.csv"
-    file.write_bytes(",".join(ROW).encode("utf-16"))
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_file_in_another_encoding_is_refused(folder: Path, ending: str, encoding: str):
+    write = write_csv if ending == "csv" else write_json_lines
+    file = write(folder / f"other.{ending}", [row()])
+    file.write_bytes(file.read_text().encode(encoding))
     refused = run(file)
-    assert refused.code == 1
-    assert refused.problems == ["line 1: header: is not UTF-8: save the file as UTF-8 and import it again"]
+    assert refused.problems[0] == f"line 1: {'header' if ending == 'csv' else 'row'}: {NOT_UNICODE}"
+    assert not Order.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["orders.txt", "orders", "csv"])

@@ -422,5 +422,5 @@ def test_a_statement_finds_our_payouts_by_their_names(customer: User) -> None:
     writer = csv.writer(text)
     writer.writerow(["reference", "payout", "amount", "currency", "day"])
     writer.writerows([f"B-{n}", name, "1.00", "CNY", "2026-11-23"] for n, name in enumerate(names))
-    keys_read = [refund.key for refund in read_statement(text.getvalue())]
+    keys_read = [refund.key for refund in read_statement(text.getvalue().encode())]
     assert keys_read == [str(payout.key), str(payout.key), "", "", "", "", ""]

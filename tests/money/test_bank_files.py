@@ -27,6 +27,11 @@ from tests.factories import NOON
 
 DAY = date(2026, 11, 23)
 HEADER = ",".join(ANSWER_COLUMNS)
+NOT_UNICODE = "is neither UTF-8 nor UTF-16 with a byte order mark: save the file as UTF-8 and import it again"
+ROUNDED = (
+    "is a number with an exponent, so a spreadsheet has cut its digits off: export it again with this column "
+    "formatted as text"
+)
 GOOD = "RF-1/7,paid,B-1,1200.00,CNY,2026-11-23,"
 
 
@@ -145,12 +150,54 @@ def test_an_answer_is_read() -> None:
 CHINESE = "RF-1/7,failed,,1200.00,CNY,,账户已注销"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
-@pytest.mark.parametrize("separator", [",", ";"])
-def test_an_answer_may_be_in_utf_8_or_gbk_parted_by_commas_or_semicolons(encoding: str, separator: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_an_answer_may_be_in_utf_8_or_utf_16_with_any_of_three_delimiters(encoding: str, separator: str) -> None:
     text = f"{HEADER}\n{CHINESE}\n".replace(",", separator)
     [line], found = read_answer(text.encode(encoding))
     assert (line.reason, line.is_paid, found) == ("账户已注销", False, [])
+
+
+def test_an_answer_in_another_encoding_is_refused_at_the_cell_that_shows_it() -> None:
+    assert problems(f"{HEADER}\n{CHINESE}\n".encode("gbk")) == [(2, "reason", NOT_UNICODE)]
+
+
+@pytest.mark.parametrize(
+    "written", ["2026/11/23", "20261123", "'2026-11-23", '="2026-11-23"', "2026-11-23,,", " 2026-11-23"]
+)
+def test_what_a_spreadsheet_writes_differently_is_read(written: str) -> None:
+    day, *blank = written.split(",")
+    [line], found = read_answer(answer(GOOD.replace("2026-11-23", day) + "," * len(blank), header=HEADER))
+    assert (line.day, found) == (DAY, [])
+
+
+@pytest.mark.parametrize(("separator", "first"), [(";", ""), ("\t", ""), (";", "sep=;\r\n"), ("\t", "SEP=\t\r\n")])
+def test_an_answer_may_have_a_decimal_comma_where_none_separates_its_cells(separator: str, first: str) -> None:
+    text = f"{HEADER}\r\n{GOOD}\r\n".replace(",", separator).replace("1200.00", "1200,00")
+    [line], found = read_answer((first + text).encode())
+    assert (line.amount, line.number, found) == (120_000, 3 if first else 2, [])
+
+
+@pytest.mark.parametrize("column", ["payout", "reference"])
+@pytest.mark.parametrize("number", ["1.23457E+15", "1,23457E+15", "2E+18", "6.2e15"])
+def test_an_identifier_that_a_spreadsheet_has_rounded_is_refused(column: str, number: str) -> None:
+    cells = {**dict(zip(ANSWER_COLUMNS, GOOD.split(","), strict=True)), column: number}
+    assert problems(answer(";".join(cells.values()), header=HEADER.replace(",", ";"))) == [(2, column, ROUNDED)]
+
+
+@pytest.mark.parametrize("column", ["payout", "reference", "payment"])
+def test_a_statement_refuses_an_identifier_that_a_spreadsheet_has_rounded(column: str) -> None:
+    cells = {"reference": "B-9", "payout": "", "amount": "1.00", "currency": "CNY", "day": "2026-11-23", "payment": ""}
+    cells[column] = "1.23457E+15"
+    with pytest.raises(BadFile) as caught:
+        read_statement(f"{','.join(cells)}\n{','.join(cells.values())}\n".encode())
+    assert [(problem.column, problem.reason) for problem in caught.value.problems] == [(column, ROUNDED)]
+
+
+@pytest.mark.parametrize("reference", ["12E3", "2026E-0012", "E+15", "1234e567"])
+def test_an_identifier_that_only_resembles_such_a_number_is_read(reference: str) -> None:
+    [line], found = read_answer(answer(GOOD.replace("B-1", reference)))
+    assert (line.reference, found) == (reference, [])
 
 
 def test_columns_may_stand_in_any_order_and_capitals() -> None:
@@ -188,6 +235,17 @@ BAD_LINES = {
     "bad currency": (GOOD.replace("CNY", "yuan"), "currency", "is no currency's code"),
     "no day": (GOOD.replace("2026-11-23", ""), "day", "is missing"),
     "bad day": (GOOD.replace("2026-11-23", "2026-02-30"), "day", "is no day, YYYY-MM-DD"),
+    "serial day": (
+        GOOD.replace("2026-11-23", "46349"),
+        "day",
+        "is a spreadsheet's serial number instead of a date: export it again with this column formatted as text",
+    ),
+    "day first": (
+        GOOD.replace("2026-11-23", "3/11/2026"),
+        "day",
+        "doesn't begin with the year, so day and month could be confused: write 2026-11-03",
+    ),
+    "thousands": (GOOD.replace("1200.00", '"1,200.00"'), "amount", "is not an amount, digits or digits.digits"),
     "week": (GOOD.replace("2026-11-23", "2026-W48-1"), "day", "is no day, YYYY-MM-DD"),
     "far day": (GOOD.replace("2026-11-23", "9999-12-31"), "day", "is not in the years 1970 to 2200"),
     "cells": (GOOD + ",too,many", "", "has 9 cells, the header has 7"),
@@ -217,8 +275,10 @@ def test_two_failed_lines_may_lack_a_reference() -> None:
 BAD_FILES = {
     "empty": (b"", (1, "", "The file is empty.")),
     "header alone": (answer(), (1, "", "The file has no line below its header.")),
-    "no text": (b"\xff\xfe\x00", (1, "", "The file is neither UTF-8 nor GBK.")),
-    "no csv": (answer('"RF-1/7'), (2, "", "This is not CSV (unexpected end of data); the rest was not read.")),
+    "no text": (b"\xff\xfe\x00", (1, "", NOT_UNICODE)),
+    "no mark": (answer(GOOD).decode().encode("utf-16-le"), (1, "", NOT_UNICODE)),
+    "other delimiter": (b"sep=|\n", (1, "", "has a sep= line that names neither comma, semicolon nor tab")),
+    "no csv": (answer('"RF-1/7'), (2, "", "is not CSV (unexpected end of data); the rest was not read")),
     "too large": (b"x" * (LARGEST_ANSWER + 1), (1, "", "The file is larger than 1 MB.")),
     "too long": (answer(*["RF-1/7,failed,,1.00,CNY,,"] * 5001), (5002, "", "The file has more than 5000 lines.")),
     "no column": (answer(header=HEADER.replace(",reason", "")), (1, "reason", "the column is missing")),
@@ -251,12 +311,12 @@ def test_a_problem_reads_as_a_sentence() -> None:
 
 # --- Its statement -----------------------------------------------------------------------------
 
-STATEMENT = "reference,payout,amount,currency,day\n"
+STATEMENT = b"reference,payout,amount,currency,day\n"
 
 
 @pytest.mark.django_db
 def test_a_transfer_that_names_no_payout_of_ours_is_read_without_a_key() -> None:
-    [refund] = read_statement(STATEMENT + "B-9,,12.50,CNY,2026-11-23\n")
+    [refund] = read_statement(STATEMENT + b"B-9,,12.50,CNY,2026-11-23\n")
     assert (refund.reference, refund.outcome, refund.amount, refund.key) == ("B-9", Outcome.PAID, 1250, "")
     assert refund.at is not None
     assert refund.at.isoformat() == "2026-11-23T00:00:00+08:00"
@@ -275,5 +335,5 @@ def test_a_transfer_that_names_no_payout_of_ours_is_read_without_a_key() -> None
 )
 def test_a_statement_that_is_not_right_names_line_and_column(line: str, told: str) -> None:
     with pytest.raises(BadFile) as caught:
-        read_statement(STATEMENT + line)
+        read_statement(STATEMENT + line.encode())
     assert list(map(str, caught.value.problems)) == [told]

@@ -102,7 +102,7 @@ def _statement(day: date, file: str | None) -> list[ChannelRefund]:
     if not file:
         raise CommandError("the bank is asked nothing: name its statement with --file", returncode=WRONG_USAGE)
     try:
-        refunds = bank.read_statement(bank.decoded(_content(Path(file))))
+        refunds = bank.read_statement(_content(Path(file)))
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror or error}", returncode=WRONG_USAGE) from error
     except bank.BadFile as error:
