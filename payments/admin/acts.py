@@ -5,9 +5,11 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.csv_cells import exponent_reason
 from core.desk.acts import Act, ActForm, Outcome, long_text
 from core.forms import CodeField
 from core.templatetags.console_format import moment
@@ -176,10 +178,19 @@ class WrongDay(Exception):
     """The day typed cannot be the one on which the channel booked the payout; the message says why."""
 
 
+def _whole_number(reference: str) -> None:
+    """Refuses what was copied from a spreadsheet after it had shortened the number. Raises ValidationError."""
+    if exponent_reason(reference):
+        raise ValidationError(
+            _("A spreadsheet has cut this number's digits off. Copy it from the channel's own books.")
+        )
+
+
 class PaidForm(ActForm):
     external_reference = CodeField(
         label=_("Outside reference"),
         max_length=200,
+        validators=[_whole_number],
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         help_text=_("The number under which the channel's own books have this payout. Each can be used once."),
         error_messages={"required": _("Enter the outside reference: without it nobody finds the payout again.")},

@@ -109,7 +109,7 @@ class AnswerForm(ActForm):
     file = forms.FileField(
         label=_("The bank's answer"),
         widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv,text/plain"}),
-        help_text=_("CSV in UTF-8 or GBK, parted by commas or semicolons, with the columns %(columns)s.")
+        help_text=_("CSV in UTF-8 or UTF-16, separated by commas, semicolons or tabs, with the columns %(columns)s.")
         % {"columns": ", ".join(ANSWER_COLUMNS)},
         error_messages={
             "required": _("Choose the file that the bank has sent."),

@@ -382,6 +382,17 @@ def test_sender_downloads_the_same_file_each_time(desk: Client, customer: User, 
     assert acts == [("made", sender), ("downloaded", sender), ("downloaded", sender)]
 
 
+def test_sender_is_warned_beside_the_download_that_a_spreadsheet_rounds_account_numbers(
+    desk: Client, customer: User, sender: User
+) -> None:
+    batch = batch_of(ordered(customer), by=sender)
+    warning = "rounds account numbers of more than 15 digits"
+    shown = text(desk.get(page(batch)))
+    assert 'aria-describedby="as-downloaded"' in shown
+    assert warning in shown
+    assert warning not in text(signed_in(factories.staff("clerk", "payments.view_bankbatch")).get(page(batch)))
+
+
 def test_looking_hands_nothing_out(desk: Client, customer: User, sender: User) -> None:
     batch = batch_of(ordered(customer), by=sender)
     assert desk.get(page(batch, "file")).status_code == 405
@@ -469,6 +480,18 @@ def test_cashier_imports_the_answer_and_the_customer_is_refunded(
     assert told(answered) == ["Recorded: 1 paid (CNY 1,200.00), 1 failed; 0 were recorded before."]
     assert RefundRequest.objects.get(reference=payouts[0].reference).state == "refunded"
     assert "1 paid · 1 failed" in text(answered)
+
+
+def test_answer_that_a_spreadsheet_has_saved_is_read_or_refused_at_its_cell(
+    desk: Client, batch: BankBatch, payouts: list[Payout]
+) -> None:
+    written = answer(line(payouts[0], reference="6.22202E+18")).decode().replace(",", "\t")
+    refused = upload(desk, batch, written.encode("utf-16"))
+    assert refused.status_code == 422
+    assert "is a number with an exponent, so a spreadsheet has cut its digits off" in text(refused)
+    assert again(payouts[0]).state == "sent"
+    upload(desk, batch, written.replace("6.22202E+18", '="6222020200012345678"').encode("utf-16"))
+    assert again(payouts[0]).external_reference == "6222020200012345678"
 
 
 def test_file_with_wrong_lines_is_shown_line_by_line_and_nothing_is_recorded(

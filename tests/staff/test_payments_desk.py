@@ -457,6 +457,17 @@ def test_refund_found_at_the_channel_stands_in_the_way_and_is_named(
     assert everything() == before
 
 
+def test_outside_reference_that_a_spreadsheet_has_rounded_is_refused_beside_the_field(
+    as_cashier: Client, customer: User, approver: User
+) -> None:
+    payout = failed_payout(customer, approver)
+    answer = send(as_cashier, payout, "record-paid", external_reference="6.22202E+18")
+    words = "A spreadsheet has cut this number's digits off. Copy it from the channel's own books."
+    assert answer.context["form"].errors == {"external_reference": [words]}
+    assert 'value="6.22202E+18"' in answer.content.decode()
+    assert again(payout).state == PayoutState.FAILED
+
+
 def test_more_than_was_paid_in_does_not_go_back(as_cashier: Client, customer: User, approver: User) -> None:
     """Another refund has taken the payment's money meanwhile."""
     payout = failed_payout(customer, approver)
