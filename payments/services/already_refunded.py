@@ -34,10 +34,11 @@ def hand_over_refunded(
     if own:
         return settle(payout_id, own[0], at=at)
     with differences.certificates_follow(payment_id, at=at):
+        payout = settling.lock(payout_id)
         for refund, owner in owners:
             if owner is None:
                 differences.take_in(channel, refund, at=at)
-        _hand_over(settling.lock(payout_id), reason, at=at)
+        _hand_over(payout, reason, at=at)
     return None
 
 

@@ -27,6 +27,7 @@ from payments.services import (
     take_in,
     try_again,
 )
+from payments.services.already_refunded import hand_over_refunded
 from payments.services.ordering import Part
 from refunds.exceptions import RefundedOutside, RequestMoved
 from refunds.models import Decision, RefundRequest
@@ -743,6 +744,25 @@ def test_an_act_takes_its_locks_in_the_one_order(
     act = prepare(*of_an_order_of_two(customer), cashier)
     locks.clear()
     act()
+    assert locks.models().count(Certificate) == 2
+    assert locks == sorted(locks)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_handing_a_refused_payout_over_takes_its_locks_in_the_one_order(
+    customer: User, locks: Locks, is_known: bool
+) -> None:
+    first, second = factories.bought_together(customer, [60_000, 60_000], CARD)
+    payout = Payout.objects.get(reference=factories.submit(second).reference)
+    payment = first.shares.get().payment
+    refund = ChannelRefund("re_9", Outcome.PAID, 60_000, "CNY", NOON, payment_reference=payment.reference)
+    if is_known:
+        pending = found_at_channel(first, reference="re_9", outcome=Outcome.PENDING)
+        assert pending.is_pending
+    locks.clear()
+    with transaction.atomic():
+        hand_over_refunded(payout.pk, [refund], "already refunded", at=LATER)
+    assert anew(payout).handed_over_at == LATER
     assert locks.models().count(Certificate) == 2
     assert locks == sorted(locks)
 
