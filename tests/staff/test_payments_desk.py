@@ -69,10 +69,10 @@ def again(payout: Payout) -> Payout:
 
 
 def work() -> None:
-    """Let the worker do what is queued, whatever its back-off says."""
-    count = Job.objects.filter(kind="pay_payout", state=Job.State.QUEUED).update(run_at=NOON - DAY)
-    # Each once: on a slow machine a back-off is over before the others are done.
-    jobs.run_due("worker", clock=lambda: NOON, limit=count, lane=Q(kind="pay_payout"))
+    """Let the worker try each queued payout once, whatever its back-off says and however long this takes."""
+    payouts = Q(kind="pay_payout")
+    count = Job.objects.filter(payouts, state=Job.State.QUEUED).update(run_at=NOON - DAY)
+    jobs.run_due("worker", clock=lambda: NOON, limit=count, lane=payouts)
 
 
 def handed_over(card: ScriptedChannel, account: User, by: User) -> Payout:
