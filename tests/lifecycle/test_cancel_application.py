@@ -19,6 +19,7 @@ from tests.factories import NOON
 from tests.lifecycle import engine
 from tests.lifecycle.applying import address
 from tests.lifecycle.engine import FakeAuthority, advance, enrollment_of, fresh, handed_in, state_of
+from tests.lifecycle.requests import EC_KEY
 
 S = CertificateState
 YEAR = timedelta(days=365)
@@ -95,7 +96,8 @@ def test_authority_that_issued_first_is_told(as_customer: Client, customer: User
     engine.prove(certificate)
     authority.is_slow = True
     advance(rounds=2)
-    authority.issued[enrollment_of(certificate).reference] = engine.pem_for(engine.NAMES, NOON, until=NOON + YEAR)
+    issued = engine.pem_for(engine.NAMES, NOON, until=NOON + YEAR, key=EC_KEY.public_key())
+    authority.issued[enrollment_of(certificate).reference] = issued
     waiting = as_customer.get(as_customer.post(panel(certificate))["Location"])
     advance()
     assert state_of(certificate) == S.ISSUED

@@ -28,6 +28,7 @@ from tests.lifecycle.engine import (
     run,
     state_of,
 )
+from tests.lifecycle.requests import EC_KEY
 
 pytestmark = pytest.mark.django_db
 
@@ -457,7 +458,8 @@ def test_an_authority_that_issued_before_it_heard_of_the_closing_is_believed(
     certificate = handed_in(customer)
     advance()
     enrollment = enrollment_of(certificate)
-    authority.issued[enrollment.reference] = pem_for(("shop.example.com",), NOON, until=NOON + 365 * DAY)
+    key = EC_KEY.public_key()
+    authority.issued[enrollment.reference] = pem_for(("shop.example.com",), NOON, until=NOON + 365 * DAY, key=key)
     locked = fresh(certificate)
     enrolling.ask_to_close(locked, at=NOON)
     locked.save()
