@@ -22,9 +22,12 @@ from certificates.forms.uploading import MOST_BYTES
 from core.desk.acts import ActForm
 from core.forms import LONGEST_TEXT, CodeField, PanelForm, TidyForm
 from core.models import User
+from core.text import read_search
 from payments.channels.bank import LARGEST_ANSWER
 from refunds.admin.bulk import LIMIT
 from refunds.forms import ReasonForm
+from tests import factories
+from tests.conftest import signed_in
 from tests.lifecycle.applying import OV, address, bought
 
 FLOORS = ("core", "payments", "certificates", "refunds", "console")
@@ -244,3 +247,43 @@ def test_panels_show_the_answer_about_what_is_too_large():
 
 def test_acts_are_panels():
     assert issubclass(ActForm, PanelForm)
+
+
+# --- Search boxes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pasted", ["\u202d{}\u202c", "\u00a0{}\u200b", "{}\u3000"])
+@pytest.mark.django_db
+def test_search_finds_what_was_pasted_with_what_nobody_can_see(as_customer, customer, frozen, pasted):
+    found = factories.certificate(customer)
+    factories.certificate(customer, domains=("other.example.net",))
+    page = as_customer.get("/", {"q": pasted.format(found.instance_id)}).content.decode()
+    assert "shop.example.com" in page and "other.example.net" not in page
+
+
+@pytest.mark.django_db
+def test_search_reads_full_width_characters_of_a_code_and_leaves_other_names_alone(frozen, customer, as_customer):
+    found = factories.certificate(customer)
+    wide = "".join(chr(ord(char) + 0xFEE0) for char in found.instance_id)
+    assert found.name in as_customer.get("/", {"q": wide}).content.decode()
+    assert read_search("ＡＢ店", limit=100) == "ＡＢ店"
+
+
+@pytest.mark.django_db
+def test_desk_finds_what_was_pasted_with_what_nobody_can_see(customer, frozen):
+    request = factories.submit(factories.certificate(customer))
+    root = factories.UserFactory(username="root", is_staff=True, is_superuser=True)
+    address = reverse("admin:refunds_refundrequest_changelist")
+    page = signed_in(root).get(address, {"q": f"\u202d{request}\u202c\u00a0", "state": "all"})
+    assert str(request) in page.content.decode()
+
+
+# --- Signing in --------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["\u202dcustomer\u202c", "customer\u00a0", "ｃｕｓｔｏｍｅｒ"])
+def test_customer_signs_in_by_a_pasted_name_but_a_password_is_taken_as_it_is(client, customer, name):
+    password = {"login": name, "password": "refund-demo"}
+    assert client.post(reverse("account_login"), {**password, "password": "refund-demo\u200b"}).status_code != 302
+    assert client.post(reverse("account_login"), password).status_code == 302
