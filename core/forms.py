@@ -29,7 +29,7 @@ class TidyForm(forms.BaseForm):
     """
 
     as_sent: frozenset[str] = frozenset()
-    # A copy of what was sent, so that widgets show it as it was read.
+    # A QueryDict, or a dict of what somebody else has read.
     data: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -118,7 +118,7 @@ class RowForm(TidyForm, forms.ModelForm):
 class SafeLists(admin.ModelAdmin):
     """Stock lists answer 500 to a crafted look-up and count every row."""
 
-    form: Any = RowForm
+    form: type[forms.ModelForm] = RowForm
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False
@@ -163,7 +163,7 @@ class SafeLists(admin.ModelAdmin):
         """Django shows the search box where this is not empty; what is searched, `search` says."""
         return ("pk",) if type(self).search is not SafeLists.search else ()
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *where: Any) -> HttpResponse | None:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
         """An action on the rows that were ticked, unless what was sent holds something other than their ids."""
         try:
             ids_in(request.POST.getlist(ACTION_CHECKBOX_NAME), self.opts.pk)
@@ -171,7 +171,7 @@ class SafeLists(admin.ModelAdmin):
             words = gettext("Nothing was done: the selection can't be read. Select the rows in the list again.")
             self.message_user(request, words, messages.WARNING)
             return None
-        return super().response_action(request, queryset, *where)
+        return super().response_action(request, queryset, *args)
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
         """Unknown rows are 404, as everywhere in the console."""

@@ -147,7 +147,7 @@ class CardChannel:
             kind = event["type"]
             if kind not in _REFUND_EVENTS | _CHARGE_EVENTS:
                 # Before anything else of it is read: other kinds of event have other parts.
-                _note_unknown(kind)
+                _note_ignored(kind)
                 return None
             thing = event["data"]["object"]
             if kind in _REFUND_EVENTS:
@@ -301,7 +301,7 @@ def _payment_of(refund: Raw, references: set[str]) -> str:
     return next(iter(ours or names), "")
 
 
-def _note_unknown(kind: Any) -> None:
+def _note_ignored(kind: Any) -> None:
     """Log an event that isn't about refunds. Raises TypeError where it has no kind at all."""
     if not isinstance(kind, str):
         raise TypeError("an event's type is a string")
