@@ -118,7 +118,7 @@ def host(name: str, default: str) -> str:
 def web_address(
     name: str, default: str = "", *, schemes: Sequence[str] = ("https", "http"), has_path: bool = True
 ) -> str:
-    """A URL without a login, a query or a slash at its end; empty where none is set."""
+    """A URL without a login or a query; empty where none is set. One that may have no path ends without a slash."""
     value = text(name, default)
     if value and not _is_web_address(value, schemes, has_path=has_path):
         raise bad(name, value, f"must be an address such as {default or schemes[0] + '://name/path'}")
@@ -163,7 +163,7 @@ def each(name: str, read: Callable[[str], object], must: str) -> list[str]:
 
 
 def bad(name: str, value: str, must: str) -> ImproperlyConfigured:
-    # What stands before an @ may be a password.
+    # The part before an @ may be a password.
     shown = repr(value[:LONGEST_SHOWN]) if "://" not in value or "@" not in value else "an address with a login"
     return ImproperlyConfigured(f"{name} {must}, not {shown}.")
 
@@ -172,7 +172,8 @@ def read_file(name: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise bad(name, path, "must name a text file that this console can read") from error
+        # What stands there may be a secret that was meant for the file.
+        raise ImproperlyConfigured(f"{name} must name a text file that this console can read.") from error
 
 
 def _is_sender(value: str, address: str) -> bool:

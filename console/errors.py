@@ -19,7 +19,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def too_large() -> HttpResponse:
     advice = _("Nothing was stored. Go back, shorten what you entered or choose a smaller file, and send it again.")
-    return _error_page(413, _("This is too large to be read"), advice)
+    return _error_page(413, _("This is too large"), advice)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

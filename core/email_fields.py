@@ -27,7 +27,7 @@ class EmailFormField(forms.CharField):
 
 
 class EmailModelField(models.EmailField):
-    """A column of addresses in their one form, whoever writes it. Saving anything else raises BadEmail.
+    """A column that stores addresses in normalized form. Saving an invalid address raises BadEmail.
 
     A lookup takes an address however it's written.
     """

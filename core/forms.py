@@ -14,7 +14,7 @@ LONGEST_TEXT = 64 * 1024
 # Choices, numbers and days are shorter.
 LONGEST_VALUE = 1000
 
-_TOO_LONG = _("This is too long to be read.")
+_TOO_LONG = _("This is too long.")
 _CUT = _("It has %(length)d characters; its end was cut off here.")
 _OF_CHOICES = (forms.ChoiceField, forms.ModelChoiceField)
 # Passwords may hold anything, and what a page hides was not typed.

@@ -93,7 +93,7 @@ class EmailChangeState(models.TextChoices):
 _C = EmailChangeState
 EMAIL_CHANGE_EDGES: dict[str, set[str]] = {
     _C.REQUESTED: {_C.DONE, _C.WITHDRAWN, _C.RESTORED, _C.OVERRULED},
-    # A withdrawn request can still be undone: whoever made it may also have withdrawn it to look harmless.
+    # A withdrawn request can still be undone: an intruder may withdraw it to look harmless.
     _C.WITHDRAWN: {_C.RESTORED, _C.OVERRULED},
     _C.DONE: {_C.RESTORED, _C.OVERRULED},
     _C.RESTORED: set(),

@@ -1,4 +1,4 @@
-"""Acts decided on a stale page do nothing: what the page showed is compared under the lock of what it is about."""
+"""Refuses acts sent from a stale page: what the page showed is compared under the lock."""
 
 
 class StalePage(Exception):

@@ -102,7 +102,8 @@ def _share_out_coarse(parts: Sequence[int], columns: Sequence[int], step: int) -
     A row's sum is rounded likewise, up only where the part has room. The last column of the rounding stands for
     "rounded down": as many rows go there as must.
     """
-    total, unit = sum(columns), sum(parts) * step
+    # Where all parts are 0, so are all cells.
+    total, unit = sum(columns), (sum(parts) or 1) * step
     down = len(columns)
     floors, choices, rows, remainders = [], [], [], []
     for part in parts:

@@ -17,7 +17,7 @@ class Outlook(StrEnum):
     OWN = "own"
     NOT_PERMITTED = "not_permitted"
     MOVED = "moved"
-    # A refund that the channel made by itself: nobody has decided on it yet, or it was kept as unmatched.
+    # A refund made directly at the channel: nobody has decided on it yet, or it was kept as unmatched.
     REFUNDED_OUTSIDE = "refunded_outside"
     ISSUED = "issued"
     EXPIRED = "expired"

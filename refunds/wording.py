@@ -67,10 +67,10 @@ FOUND_FOR_ORDER = _(
 
 # The same while a request is open: it may be the refund that was asked for.
 FOUND_UNDER_REQUEST = _(
-    "A refund was already made by the payment channel itself, and our staff are checking it. Until they have decided, "
-    "the request is neither approved nor rejected, and you can't cancel it. You don't need to do anything."
+    "The payment channel has already made a refund, and our staff are checking it. Until they decide, this request "
+    "can't be approved, rejected or cancelled. You don't need to do anything."
 )
-FOUND_UNDER_WAY = _("A refund was already made by the payment channel itself, and our staff are checking it.")
+FOUND_UNDER_WAY = _("The payment channel has already made a refund, and our staff are checking it.")
 FOUND_NEXT = _(
     "Our staff check the refund that was already made. If it is the one you asked for, this request ends as refunded; "
     "otherwise it goes on."

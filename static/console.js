@@ -49,7 +49,7 @@ if (drawer) {
 // What a choice or a summary has just opened comes into view: in the drawer it may lie below the footer that stays.
 document.addEventListener("change", ({ target }) => {
   if (!target.checked) return;
-  for (const block of target.form.querySelectorAll("[data-opened-by]"))
+  for (const block of target.form?.querySelectorAll("[data-opened-by]") ?? [])
     if (target.matches(block.dataset.openedBy)) block.scrollIntoView({ block: "nearest" });
 });
 document.addEventListener("toggle", ({ target }) => {

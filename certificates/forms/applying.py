@@ -163,7 +163,7 @@ class ApplyForm(PanelForm):
         ),
         error_messages={
             "max_length": _("This is too long for a CSR."),
-            "null_characters_not_allowed": _("This is no CSR. Paste it as text, in PEM."),
+            "null_characters_not_allowed": _("This isn't a CSR. Paste it as PEM text."),
         },
     )
 

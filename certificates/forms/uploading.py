@@ -53,7 +53,7 @@ class UploadForm(PanelForm):
         ),
         error_messages={
             "max_length": _TOO_LARGE,
-            "null_characters_not_allowed": gettext_lazy("This is no text. Copy the certificate again."),
+            "null_characters_not_allowed": gettext_lazy("This isn't text. Copy the certificate again."),
         },
     )
     chain_file = forms.FileField(
@@ -72,7 +72,7 @@ class UploadForm(PanelForm):
         ),
         error_messages={
             "max_length": _TOO_LARGE,
-            "null_characters_not_allowed": gettext_lazy("This is no text. Copy the key again."),
+            "null_characters_not_allowed": gettext_lazy("This isn't text. Copy the key again."),
         },
     )
     key_file = forms.FileField(

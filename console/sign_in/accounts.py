@@ -1,16 +1,12 @@
 """Which account a typed name leads to."""
 
-import unicodedata
 from hashlib import sha256
 
 from django.db.models import Q
 
-from core.email_addresses import form_or_text
+from core.email_addresses import LONGEST_EMAIL, form_or_text
 from core.models import User
-from core.text import drop_invisible
-
-# No user name and no email address is longer.
-LONGEST = 254
+from core.text import read_code
 
 
 def account_named(typed: str) -> User | None:
@@ -20,7 +16,7 @@ def account_named(typed: str) -> User | None:
     It's one query, whether or not there is such an account.
     """
     exact, plain, address = typed.strip(), plain_name(typed), form_or_text(typed)
-    if len(exact) > LONGEST:
+    if len(exact) > LONGEST_EMAIL:  # no user name is longer either
         return None
     candidates = list(User.objects.filter(Q(username=exact) | Q(username__iexact=plain) | Q(email=address)))
     for matches in (
@@ -40,7 +36,7 @@ def account_of_address(address: str) -> User | None:
 
 def plain_name(typed: str) -> str:
     """A name as it is compared: without what nobody can see, in lower case."""
-    return unicodedata.normalize("NFKC", drop_invisible(typed)).lower()
+    return read_code(typed).lower()
 
 
 def key_of(account: User | None, typed: str) -> str:

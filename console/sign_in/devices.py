@@ -1,8 +1,8 @@
 """Browsers in which an account has signed in before: they may still try while strangers are guessing.
 
 A cookie remembers them. Each of its entries is signed with the account's id and stored password as the salt, so an
-entry fits one account, and a new password makes it worthless: whoever knew the old one may have signed in somewhere.
-The browser that sets the new password is known at once. A password set through an emailed link thus gets its owner
+entry fits one account, and a new password makes it worthless: someone who knew the old one may have signed in
+elsewhere. The browser that sets the new password is known at once. A password set through an emailed link thus gets its owner
 in, however busy the guessers are.
 """
 

@@ -40,8 +40,8 @@ class TooMany(Exception):
 def take(uses: Iterable[Use], *, at: datetime) -> None:
     """Count all of these uses, or none. Raises TooMany.
 
-    Count before doing what is limited, and call `give_back` where it shouldn't count after all: whoever looks first
-    and counts later lets parallel requests through.
+    Count before doing what is limited, and call `give_back` where it shouldn't count after all: checking first
+    and counting later would let parallel requests through.
     """
     taken: list[Use] = []
     for use in uses:

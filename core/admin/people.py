@@ -78,12 +78,28 @@ class ChangeAccountForm(AccountForm, UserChangeForm):
         model = User
         fields = "__all__"  # noqa: DJ007 - the fieldsets below say which
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What the page showed comes back beside what was typed: an address that was left alone isn't a change.
+        if "email" in self.fields:  # not where the person may only look
+            self.fields["email"].show_hidden_initial = True
+
     def clean_email(self) -> str:
         """Staff change their own address like everybody else: an open session alone must not be enough."""
+        current = self.initial["email"]
+        if "email" not in self.changed_data:
+            return current
         email = super().clean_email()
-        if self.instance == self.by and email != self.initial["email"]:
-            raise ValidationError(_("Change your own address in Settings: that takes your password."))
+        if self.instance == self.by and email != current:
+            raise ValidationError(_("Change your own address in Settings, which requires your password."))
+        if email != current and self._shown_email() != current:
+            raise ValidationError(_("The account changed this address while you were on this page. Check it again."))
         return email
+
+    def _shown_email(self) -> str:
+        """The address that the page showed, in its stored form."""
+        shown = self.data.get(self.add_initial_prefix("email"))
+        return self.initial["email"] if shown is None else self.fields["email"].to_python(shown)
 
 
 UNSETTLED = "unsettled"
@@ -168,8 +184,7 @@ class UserAdmin(SuperusersChange, auth.UserAdmin):
         }
 
     def waiting(self) -> list[Waiting]:
-        """Accounts whose address staff must settle; no card where there are none, as there is no way to get new ones
-        but by bringing addresses into their one form."""
+        """Accounts whose address staff must settle. Usually there are none, and then there is no card."""
         unsettled = User.objects.filter(UNSETTLED_ACCOUNTS)
         return [Waiting(_("Email addresses to settle"), unsettled, f"?kind={UNSETTLED}")] if unsettled.exists() else []
 

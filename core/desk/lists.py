@@ -96,7 +96,7 @@ def accounts_named(needle: str) -> list[int]:
 
 
 def ids_in(texts: Iterable[str], key: Any) -> list[Any]:
-    """The ids that texts hold, each once, as the column `key` stores them. Raises ValidationError for what is no id.
+    """The ids in `texts`, each once, as the column `key` stores them. Raises ValidationError for anything else.
 
     A database asked for what doesn't fit into its column fails instead of finding nothing.
     """

@@ -12,7 +12,7 @@ from lucide import _render_icon
 
 from core.email_addresses import shown_email
 from core.money import format_money
-from core.text import drop_turning
+from core.text import drop_turning, isolated
 
 register = template.Library()
 
@@ -59,6 +59,12 @@ def email(address: str | None) -> str:
 def bdi(text: Any) -> SafeString:
     """What a person typed, beside other words: its direction ends where it ends."""
     return format_html("<bdi>{}</bdi>", text)
+
+
+@register.filter
+def isolate(text: str) -> str:
+    """A text inside a sentence of plain words: its direction ends where it ends."""
+    return isolated(text)
 
 
 @register.filter

@@ -40,6 +40,7 @@ from payments.services import (
     record_returned,
     try_again,
 )
+from payments.services.differences import found_as
 from payments.states import UNDER_WAY, Channel, PayoutState
 
 
@@ -181,9 +182,7 @@ class WrongDay(Exception):
 def _whole_number(reference: str) -> None:
     """Refuses what was copied from a spreadsheet after it had shortened the number. Raises ValidationError."""
     if exponent_reason(reference):
-        raise ValidationError(
-            _("A spreadsheet has cut this number's digits off. Copy it from the channel's own books.")
-        )
+        raise ValidationError(_("A spreadsheet has shortened this number. Copy it from the channel's own records."))
 
 
 class PaidForm(ActForm):
@@ -239,7 +238,8 @@ class RecordPaid(PayoutAct):
     def do(self, form: ActForm) -> Outcome:
         typed = form.cleaned_data
         day, reference = typed["day"], typed["external_reference"]
-        self._require_fitting(day)
+        if not found_as(self.thing, reference):
+            self._require_fitting(day)
         self.thing = record_paid(self.thing.pk, reference, by=self.by, at=self.at, day=day, seen=typed["seen"])
         told = {"payout": self.thing, "money": self.thing.money}
         return Outcome(gettext("%(payout)s is recorded as paid: %(money)s went back.") % told)
@@ -249,7 +249,7 @@ class RecordPaid(PayoutAct):
         if day and day > self.today():
             raise WrongDay(gettext("This day is still to come: in %(zone)s it is %(today)s.") % told)
         if day and day < self.first_day():
-            raise WrongDay(gettext("It cannot have been paid before it was ordered, on %(first)s (%(zone)s).") % told)
+            raise WrongDay(gettext("It can't have been paid before it was ordered, on %(first)s (%(zone)s).") % told)
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
         if isinstance(error, ReferenceTaken):
@@ -296,8 +296,8 @@ class RecordFailed(PayoutAct):
         words = gettext("Its amount counts as here again, and may be sent once more.")
         if self.thing.channel == Channel.BANK:
             words += " " + gettext(
-                "If the bank says that it had made this transfer before, record the payout as paid under the number "
-                "of that transfer instead."
+                "If the bank says it already made this transfer, record the payout as paid under that "
+                "transfer's number instead."
             )
         return words
 

@@ -180,8 +180,8 @@ def answer_words(summary: AnswerSummary) -> str:
     if not summary.before:
         return words
     before = ngettext(
-        "The bank says that it had made %(number)s transfer before: decide on it among the differences.",
-        "The bank says that it had made %(number)s transfers before: decide on them among the differences.",
+        "The bank had already made %(number)s transfer: decide on it under Differences.",
+        "The bank had already made %(number)s transfers: decide on them under Differences.",
         summary.before,
     )
     return f"{words} {before % {'number': summary.before}}"

@@ -48,7 +48,7 @@ class PayoutAdmin(Desk):
         "record_returned": _("Recorded as returned"),
         "not_possible": _("Not possible; the refund was given up"),
         "put_in_batch": _("Put into a bank batch"),
-        "paid_before": _("The bank says that it had made this transfer before"),
+        "paid_before": _("The bank says it already made this transfer"),
         "day_corrected": _("Day corrected by the channel's books"),
     }
 

@@ -169,8 +169,8 @@ def refund_found_sentence(payout: Payout) -> str:
 def _what_was_found(payout: Payout, found: Difference) -> str:
     if found.amount is None:
         return _(
-            "The channel refuses a payout since money of the payment has gone back already, and didn't say which "
-            "(%(difference)s)."
+            "The channel refused the payout because money of this payment has already been refunded, but didn't say "
+            "which refund it means (%(difference)s)."
         )
     if found.payout_id == payout.pk and found.kind == DifferenceKind.DIFFERENT_STATE:
         return _("The channel says that it has paid %(money)s as %(reference)s (%(difference)s).")

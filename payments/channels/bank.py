@@ -236,7 +236,7 @@ def read_answer(content: bytes) -> tuple[list[AnswerLine], list[FileProblem]]:
 def _answer(line: Line) -> AnswerLine:
     result = line.word("result", is_needed=True).lower()
     if result and result not in RESULTS:
-        line.note("result", _("is none of %(results)s") % {"results": ", ".join(RESULTS)})
+        line.note("result", _("must be one of %(results)s") % {"results": ", ".join(RESULTS)})
     is_paid, was_before = result == PAID, result == PAID_BEFORE
     amount, currency = line.money()
     return AnswerLine(

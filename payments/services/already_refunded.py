@@ -1,4 +1,4 @@
-"""What is done where a channel, or the bank, refuses a payout because money of its payment has gone back already.
+"""What happens when a channel or the bank refuses a payout because money of its payment has already been refunded.
 
 To count it as an ordinary failure could leave a customer with both the money and the certificate. So what the channel
 has and we do not know is filed as a difference, and a person takes the payout on. A payout of ours is left to its own
@@ -17,7 +17,7 @@ from payments.days import books_day
 from payments.models import Difference, Payout
 from payments.services import differences, settling
 from payments.services.outcomes import settle
-from payments.states import UNDER_WAY, DifferenceKind
+from payments.states import CLOSES_REFUND, UNDER_WAY, DifferenceKind
 
 
 def hand_over_refunded(
@@ -49,7 +49,7 @@ def _hand_over(payout: Payout, reason: str, *, at: datetime) -> None:
         _file_unexplained(payout, at=at)
     # Stripe repeats its refusal under the old key for a day: a later attempt has a key of its own.
     payout.refusals += 1
-    _give_to_staff(payout, reason, at=at)
+    settling.give_to_staff(payout, reason, at=at)
 
 
 def _file_unexplained(payout: Payout, *, at: datetime) -> Difference:
@@ -84,14 +84,12 @@ def record_paid_before(
         amount=refund.amount,
         currency=refund.currency,
     )
+    if difference.state not in CLOSES_REFUND or difference.payment_id != payout.payment_id:
+        # Decided earlier, when nobody knew that it was of this payment: now somebody must look again.
+        _file_unexplained(payout, at=at)
     if payout.state in UNDER_WAY:
         told = {"reference": refund.reference, "reason": reason}
-        words = _("The bank says that it had made this transfer before, as %(reference)s. %(reason)s") % told
-        _give_to_staff(payout, words.strip(), at=at)
+        words = _("The bank says it already made this transfer, as %(reference)s. %(reason)s") % told
+        settling.give_to_staff(payout, words.strip(), at=at)
     audit.record(payout, "paid_before", by=by, at=at, note=refund.reference, detail=settling.facts(payout))
     return difference
-
-
-def _give_to_staff(payout: Payout, reason: str, *, at: datetime) -> None:
-    payout.handed_over_at, payout.trouble = at, reason[: settling.LONGEST_WORDS]
-    payout.save()

@@ -203,13 +203,13 @@ def _references_taken(references: Sequence[str]) -> dict[str, int]:
 
 def _is_known(line: AnswerLine, payout: Payout) -> bool:
     """Whether the line says what is recorded already; what has come back since was paid as it says."""
+    was_paid = payout.state in {PayoutState.PAID, PayoutState.RETURNED}
+    if (line.is_paid or line.was_before) and was_paid and payout.external_reference == line.reference:
+        return True
     if line.was_before:
         found = Difference.objects.filter(channel=Channel.BANK, external_reference=line.reference)
         return found.filter(payment=payout.payment_id).exists()
-    if line.is_paid:
-        was_paid = payout.state in {PayoutState.PAID, PayoutState.RETURNED}
-        return was_paid and payout.external_reference == line.reference
-    return payout.state == PayoutState.FAILED
+    return not line.is_paid and payout.state == PayoutState.FAILED
 
 
 def _wrong_money(line: AnswerLine, payout: Payout) -> str:

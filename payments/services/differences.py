@@ -318,6 +318,18 @@ def heal_by_reference(payout: Payout, external_reference: str, *, at: datetime) 
         _heal(pk, at=at)
 
 
+def found_as(payout: Payout, external_reference: str) -> Difference | None:
+    """The refund of the payout's payment that was found at the channel under this reference and is undecided."""
+    found = Difference.objects.filter(
+        kind=DifferenceKind.MISSING_HERE,
+        channel=payout.channel,
+        payment=payout.payment_id,
+        external_reference=external_reference,
+        state__in=UNRESOLVED,
+    )
+    return found.order_by("id").first()
+
+
 def _known_as(payout: Payout, external_reference: str) -> QuerySet[Difference]:
     """What was found of the payout, or of nobody's payment, and ends with its being paid under this reference."""
     refund = ChannelRefund(external_reference, Outcome.PAID, payout.amount, payout.currency, key=str(payout.key))

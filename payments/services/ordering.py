@@ -47,16 +47,10 @@ def _order_payout(
     (settling.count_as_gone if is_for_staff else settling.order_back)(payment, part.amount)
     payout = create(payment, reference, part.amount, approved_by=approved_by, at=at)
     if is_for_staff:
-        _give_to_staff(payout, settling.FOUND, at=at)
+        settling.give_to_staff(payout, settling.FOUND, at=at)
     else:
         queue(payout, at=at)
     return payout
-
-
-def _give_to_staff(payout: Payout, why: object, *, at: datetime) -> None:
-    payout.handed_over_at = at
-    payout.trouble = str(why)
-    payout.save()
 
 
 def order_in_place_of(payout: Payout, *, at: datetime) -> Payout:
@@ -117,7 +111,7 @@ def queue(payout: Payout, *, at: datetime) -> None:
     to staff at once.
     """
     if not settling.is_in_steps(payout):
-        _give_to_staff(payout, settling.not_in_steps(payout), at=at)
+        settling.give_to_staff(payout, settling.not_in_steps(payout), at=at)
         return
     payout.is_queued = connected(payout.channel) is not None
     Payout.objects.filter(pk=payout.pk).update(is_queued=payout.is_queued)

@@ -156,7 +156,12 @@ def _record_paid(
     payout = _lock_for_record(payout_id, by, seen)
     if not can_be_recorded(payout):
         raise PayoutMoved(payout.get_state_display())
-    _require_possible(day, payout, at=at)
+    found = differences.found_as(payout, external_reference)
+    if found:
+        # The channel's own day, even before the order: its books have it there.
+        day = found.day
+    else:
+        _require_possible(day, payout, at=at)
     if settling.others_under(external_reference, payout).exists():
         # Of whatever channel: what was transferred once, has made one payout good.
         raise ReferenceTaken(external_reference)

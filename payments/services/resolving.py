@@ -52,8 +52,12 @@ def can_be_confirmed(difference: Difference) -> bool:
 
 
 def can_be_kept(difference: Difference) -> bool:
-    """Whether it may stay as it is and go on closing the Refund action: money that went, and that no request fits."""
-    return difference.kind in PAID_THERE and difference.state == DifferenceState.OPEN
+    """Whether it may stay as it is and go on closing the Refund action: money that went, and that no request fits.
+
+    Not where nobody knows how much went: then it blocks every refund of the payment until it's explained.
+    """
+    is_money = difference.kind in PAID_THERE and difference.amount is not None
+    return is_money and difference.state == DifferenceState.OPEN
 
 
 def difference_token(difference: Difference) -> str:

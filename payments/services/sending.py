@@ -55,11 +55,15 @@ def _ask(payout: Payout, channel: PayoutChannel, *, was_sent: bool, at: datetime
 
 
 def _ask_what_went_back(payout: Payout, channel: PayoutChannel, refusal: AlreadyRefunded, *, at: datetime) -> Settled:
-    """Money of the payment has gone back already. A channel that does not say which is asked again by the next try."""
+    """Money of the payment has gone back already: find out which.
+
+    Where the channel can't say now, staff get the payout all the same, with a difference that must be decided first:
+    an ordinary failure could be given up, and the customer would keep both the money and the certificate.
+    """
     try:
         refunds = channel.refunds_of(payout.payment)
-    except Unanswered as error:
-        return partial(_settle_unanswered, payout.pk, error, at=at)
+    except Unanswered:
+        refunds = []
     return partial(hand_over_refunded, payout.pk, refunds, str(refusal), at=at)
 
 

@@ -71,8 +71,8 @@ OUTLOOKS = {
     Outlook.EXPIRED: _("Will lapse: the certificate has expired."),
     Outlook.NOT_SUPPORTED: _("Skipped: the policy does not support it on the facts of its submission."),
     Outlook.CHANGED: _("Skipped: facts that decide have changed since its submission."),
-    Outlook.REFUNDED_OUTSIDE: _("Skipped: a refund that the channel made by itself is to be looked at first."),
-    Outlook.REFUND_KEPT: _("Skipped: a refund that the channel made by itself is kept as unmatched."),
+    Outlook.REFUNDED_OUTSIDE: _("Skipped: a refund made directly at the channel must be decided on first."),
+    Outlook.REFUND_KEPT: _("Skipped: a refund made directly at the channel is kept as unmatched."),
     Outlook.APPROVE: _("Will be approved."),
 }
 OUTLOOK_MARKS = {
@@ -97,12 +97,12 @@ WHY_NOT_APPROVED = {
         "It can be rejected with a reason; the customer may then ask anew."
     ),
     Outlook.REFUNDED_OUTSIDE: _(
-        "The payment channel has made a refund of the same payment by itself, and nobody has decided on it yet: it may "
-        "be this request's. Until somebody does, this request can't be approved, rejected or cancelled, and it doesn't "
+        "A refund of the same payment was made directly at the channel, and nobody has decided on it yet. It may be "
+        "the refund for this request. Until then, this request can't be approved, rejected or cancelled, and it doesn't "
         "lapse."
     ),
     Outlook.REFUND_KEPT: _(
-        "The payment channel has made a refund of the same payment by itself, and it is kept as unmatched, so this "
-        "request can't be approved. It can be rejected, or the difference confirmed as its payout or explained."
+        "A refund of the same payment was made directly at the channel and is kept as unmatched, so this request can't "
+        "be approved. You can reject it, or confirm the difference as its payout or explain it."
     ),
 }

@@ -13,6 +13,7 @@ from payments.models import BankBatch, Difference, LedgerEntry, Payout
 from payments.services import (
     AnswerSummary,
     bank_answers,
+    dismiss_difference,
     import_answer,
     not_possible,
     record_failed,
@@ -197,8 +198,32 @@ def test_a_transfer_that_the_bank_made_before_is_filed_and_its_payout_goes_to_st
     record_failed(payout.pk, "made before", by=sender, at=LATER)
     with pytest.raises(RefundFound):
         not_possible(payout.pk, "made before", by=sender, at=LATER)
-    record_paid(payout.pk, "B-old", by=sender, at=LATER)
+    # Whatever day is typed, the bank's own books have it on theirs, before the payout was ordered.
+    record_paid(payout.pk, "B-old", by=sender, at=LATER, day=LATER.date())
     assert (again(payout).state, Difference.objects.get().state) == ("paid", "healed")
+    assert str(again(payout).booked_on) == "2026-11-20"
+
+
+def test_a_transfer_made_before_that_was_recorded_by_hand_is_known(
+    batch: BankBatch, payouts: list[Payout], sender: User
+) -> None:
+    record_failed(payouts[0].pk, "made before", by=sender, at=LATER)
+    record_paid(payouts[0].pk, "B-old", by=sender, at=LATER)
+    summary = imported(batch, before(payouts[0]), failed(payouts[1]), by=sender)
+    assert (summary.known, summary.failed, Difference.objects.count()) == (1, 1, 0)
+
+
+def test_a_transfer_made_before_is_looked_at_again_although_its_difference_was_explained(
+    batch: BankBatch, payouts: list[Payout], sender: User
+) -> None:
+    """Explained while nobody knew that it was of this payment."""
+    refund = ChannelRefund("B-old", Outcome.PAID, 120_000, "CNY", NOON, payment_reference="unknown")
+    earlier = take_in("bank", refund, at=NOON)
+    dismiss_difference(earlier.pk, "not ours", by=sender, at=NOON)
+    imported(batch, before(payouts[0]), by=sender)
+    record_failed(payouts[0].pk, "made before", by=sender, at=LATER)
+    with pytest.raises(RefundFound):
+        not_possible(payouts[0].pk, "made before", by=sender, at=LATER)
 
 
 def test_a_transfer_made_before_is_filed_also_where_its_payout_had_failed_or_was_given_up(
@@ -260,7 +285,7 @@ def test_every_wrong_line_is_told_and_nothing_is_recorded(
     lines = [line(first), line(second, amount="0.08"), line(third, result="maybe"), line(first, payout="RF-0/1")]
     assert refused(batch, *lines, by=sender) == [
         "line 3: amount: is not CNY 0.07",
-        "line 4: result: is none of paid, failed, paid_before",
+        "line 4: result: must be one of paid, failed, paid_before",
         "line 5: reference: is that of line 2 already",
         "line 5: payout: is no payout of the bank's",
     ]
@@ -275,7 +300,7 @@ WRONG = {
     "past": ({"day": "2026-11-22"}, "day: is before the batch was made, on 2026-11-23"),
     "no reference": ({"reference": ""}, "reference: is missing"),
     "bad day": ({"day": "23.11.2026"}, "day: is no day, YYYY-MM-DD"),
-    "bad result": ({"result": "ok"}, "result: is none of paid, failed, paid_before"),
+    "bad result": ({"result": "ok"}, "result: must be one of paid, failed, paid_before"),
 }
 
 

@@ -222,7 +222,7 @@ def test_cells_of_several_lines_do_not_shift_the_numbers_of_those_after() -> Non
 
 
 BAD_LINES = {
-    "unknown result": (GOOD.replace("paid", "done"), "result", "is none of paid, failed, paid_before"),
+    "unknown result": (GOOD.replace("paid", "done"), "result", "must be one of paid, failed, paid_before"),
     "no result": (GOOD.replace("paid", ""), "result", "is missing"),
     "no payout": (GOOD.replace("RF-1/7", ""), "payout", "is missing"),
     "no reference": (GOOD.replace("B-1", ""), "reference", "is missing"),

@@ -13,10 +13,13 @@ from payments.channels import ChannelRefund, Outcome
 from payments.exceptions import DayImpossible, NotYours, PayoutMoved, RefundFound
 from payments.models import Difference, LedgerEntry, Payout
 from payments.services import (
+    DifferenceMoved,
     hand_over,
+    keep_difference,
     not_possible,
     pay_payout,
     queue_waiting,
+    reconcile,
     record_failed,
     record_paid,
     record_returned,
@@ -577,6 +580,36 @@ def test_worker_does_not_send_what_the_channel_has_given_back_by_itself(customer
         try_again(payout.pk, by=sender, at=LATER)
     record_paid(payout.pk, "re_1", by=sender, at=LATER)
     assert (again(payout).state, Difference.objects.get().state) == ("paid", "healed")
+
+
+def test_refusal_that_the_channel_cannot_explain_now_is_decided_before_the_refund_is_given_up(customer, card, sender):
+    payout = ordered(customer)
+    card.script += [scripted.refunded(), scripted.silent()]
+    work()
+    waiting, unexplained = again(payout), Difference.objects.get()
+    assert card.calls() == ["pay_back", "refunds_of"]
+    assert waiting.handed_over_at is not None
+    assert (unexplained.amount, unexplained.payout_id, unexplained.state) == (None, payout.pk, "open")
+    record_failed(payout.pk, "refunded before", by=sender, at=LATER)
+    with pytest.raises(RefundFound):
+        not_possible(payout.pk, "refunded before", by=sender, at=LATER)
+    # Nobody knows how much went, so it can't be set aside for one certificate.
+    with pytest.raises(DifferenceMoved):
+        keep_difference(unexplained.pk, by=sender, at=LATER)
+
+
+def test_refund_found_at_the_channel_is_booked_on_the_channels_own_day(customer, card, sender):
+    payout = ordered(customer)
+    earlier = NOON - timedelta(days=3)
+    refund = ChannelRefund("re_1", Outcome.PAID, 120_000, "CNY", earlier, payment_reference=payout.payment.reference)
+    card.refunds["elsewhere"] = refund
+    card.script.append(scripted.refunded())
+    work()
+    record_paid(payout.pk, "re_1", by=sender, at=LATER)
+    assert again(payout).booked_on == earlier.date()
+    for day in (earlier.date(), LATER.date()):
+        reconcile("card", day, [refund] if day == earlier.date() else [], at=LATER)
+    assert [each.state for each in Difference.objects.all()] == ["healed"]
 
 
 def test_refund_is_not_given_up_while_the_channel_has_given_money_back_by_itself(customer, card, sender):

@@ -270,7 +270,7 @@ def test_reviewer_of_several_reads_which_was_skipped_and_why(customer: User, rev
     )
     assert [line.outlook for line in listed.context["lines"]] == [Outlook.APPROVE, Outlook.REFUNDED_OUTSIDE]
     answer = client.post(reverse("admin:refunds_refundrequest_approve_selected"), {"request": tickets})
-    assert "a refund that the channel made by itself is to be looked at first" in answer.content.decode()
+    assert "a refund made directly at the channel must be decided on first" in answer.content.decode()
     assert [anew(free).state, anew(closed).state] == [RequestState.APPROVED, RequestState.UNDER_REVIEW]
 
 

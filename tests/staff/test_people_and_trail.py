@@ -105,6 +105,25 @@ def test_address_that_staff_replaced_opens_the_account_no_more(as_admin: Client,
     assert not EmailAddress.objects.filter(user=customer).exists()
 
 
+def test_a_stale_account_page_does_not_bring_an_earlier_address_back(as_admin: Client, customer: User) -> None:
+    stale = account_form(customer, name="Mei", **{"initial-email": customer.email})
+    User.objects.filter(pk=customer.pk).update(email="new@example.com")
+    assert as_admin.post(address(customer), stale).status_code == 302
+    customer.refresh_from_db()
+    assert (customer.name, customer.email) == ("Mei", "new@example.com")
+
+
+def test_an_address_typed_over_one_that_has_changed_since_is_refused(as_admin: Client, customer: User) -> None:
+    shown = as_admin.get(address(customer)).content.decode()
+    assert f'name="initial-email" value="{customer.email}"' in shown
+    stale = account_form(customer, email="typed@example.com", **{"initial-email": customer.email})
+    User.objects.filter(pk=customer.pk).update(email="new@example.com")
+    answer = as_admin.post(address(customer), stale)
+    assert "changed this address while you were on this page" in answer.content.decode()
+    customer.refresh_from_db()
+    assert customer.email == "new@example.com"
+
+
 def test_nobody_deletes_an_account(as_admin: Client, customer: User) -> None:
     assert as_admin.post(address(customer, "delete"), {"post": "yes"}).status_code == 403
     form = {"action": "delete_selected", "_selected_action": [customer.pk], "post": "yes"}

@@ -10,8 +10,8 @@ from core.models import User
 
 class Command(BaseCommand):
     help = (
-        "List the accounts that lost their email address when addresses were brought into one form, a line each: "
-        "another account has the address, or it isn't valid. Give each another address on its page of the staff desk."
+        "List the accounts that can't use their email address, one per line: another account has it, or it isn't "
+        "valid. Give each another address on its page of the staff desk."
     )
 
     def handle(self, **_: Any) -> None:
