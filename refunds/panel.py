@@ -95,8 +95,10 @@ def request_chip(state: str, *, came_back: bool = False) -> SafeString:
     return chip(known.label, STATE_MARKS[known])
 
 
-def request_facts(request: RefundRequest, at: datetime, parts: Sequence[Part] | None = None) -> dict[str, Any]:
-    """A request with where it stands. It comes with its certificate, and with its parts where they are known."""
+def request_facts(
+    request: RefundRequest, at: datetime, parts: Sequence[Part] | None = None, *, checked: bool | None = None
+) -> dict[str, Any]:
+    """A request with where it stands. It comes with its certificate; its parts and `checked` as `timeline.stands`."""
     if parts is None and request.state == RequestState.PAYMENT_FAILED:
         parts = parts_of(request)
     has_come_back = any(part.standing == Standing.CAME_BACK for part in parts or [])
@@ -104,7 +106,7 @@ def request_facts(request: RefundRequest, at: datetime, parts: Sequence[Part] | 
         **certificate_facts(request.certificate, at),
         "refund": request,
         "state": request_chip(request.state, came_back=has_come_back),
-        "stands": stands(request, parts),
+        "stands": stands(request, parts, checked=checked),
     }
 
 

@@ -20,7 +20,7 @@ from refunds.parts import Part, came_back_among, parts_of
 from refunds.policy import assess
 from refunds.services import certificates_undecided
 from refunds.states import ENDED_UNPAID, MONEY_ORDERED, OPEN, UNDECIDED, RequestState
-from refunds.timeline import Event, history_of, is_announced, next_of
+from refunds.timeline import Event, history_of, is_announced, is_checked, next_of
 from refunds.wording import FOUND_SHORT
 
 # Seconds between two questions of a page that shows a request in motion.
@@ -90,13 +90,14 @@ def refresh_address(query: Mapping[str, str], version: str) -> str:
 def context_of(refund: RefundRequest, at: datetime) -> dict[str, Any]:
     """Everything on a record's page. The request comes with its certificate, order and product."""
     parts, history, others = parts_of(refund), history_of(refund), _others(refund)
-    facts = request_facts(refund, at, parts)
+    checked = is_checked(refund)
+    facts = request_facts(refund, at, parts, checked=checked)
     return {
         **facts,
         "amount_label": _amount_label(refund),
         "parts": [] if refund.state in NOTHING_COMES else parts,
         "history": history,
-        "next": next_of(refund, parts, at),
+        "next": next_of(refund, parts, at, checked=checked),
         "is_late": refund.state == RequestState.UNDER_REVIEW and _is_past(refund, at),
         "is_due": refund.state in UNDECIDED and refund.review_due is not None,
         "is_provisional": refund.review_due is not None and not is_announced(refund.review_due),

@@ -88,9 +88,12 @@ def _part(*, amount: int, currency: str, channel: str) -> str:
 _TOLD_BY_PARTS = frozenset({RequestState.PAYMENT_FAILED, RequestState.FAILED})
 
 
-def stands(request: RefundRequest, parts: Iterable[Part] | None = None) -> str:
-    """Where the request stands, in a sentence or two. It comes with its certificate; `parts` are read where needed."""
-    if not is_checked(request):
+def stands(request: RefundRequest, parts: Iterable[Part] | None = None, *, checked: bool | None = None) -> str:
+    """Where the request stands, in a sentence or two. It comes with its certificate.
+
+    `parts`, and `is_checked` as `checked`, are read where they are not given.
+    """
+    if not (is_checked(request) if checked is None else checked):
         return _stands(request, parts)
     if request.state in UNDECIDED:
         return str(FOUND_UNDER_REQUEST)
@@ -132,11 +135,13 @@ def _awaits_authority(request: RefundRequest) -> bool:
 # --- What comes next ---------------------------------------------------------------------------
 
 
-def next_of(request: RefundRequest, parts: Iterable[Part], at: datetime) -> list[str]:
-    """What comes next, one step after another, as of `at`; empty when nothing does. It comes with its parts."""
+def next_of(request: RefundRequest, parts: Iterable[Part], at: datetime, *, checked: bool) -> list[str]:
+    """What comes next, one step after another, as of `at`; empty when nothing does.
+
+    It comes with its parts, and with whether it `is_checked`.
+    """
     if request.state == RequestState.UNDER_REVIEW:
-        is_found = is_checked(request)
-        return [str(FOUND_NEXT)] if is_found else [_decision(request, at), *_closing(request), *_payments(parts)]
+        return [str(FOUND_NEXT)] if checked else [_decision(request, at), *_closing(request), *_payments(parts)]
     if request.state == RequestState.AWAITING_ANSWER:
         return [_("You answer our question; then the review goes on.")]
     if request.state == RequestState.AWAITING_REVOCATION:

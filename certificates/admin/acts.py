@@ -104,8 +104,7 @@ class IssuedForm(ActForm):
         field = self.add_prefix("pem")
         if holds_private_key(self.data.get(field, "")):
             # Widgets take what they show from here.
-            self.data = self.data.copy()
-            self.data[field] = ""
+            self.data = {**self.data, field: ""}
         return self.cleaned_data
 
 

@@ -2,8 +2,8 @@
 
 A cookie remembers them. Each of its entries is signed with the account's id and stored password as the salt, so an
 entry fits one account, and a new password makes it worthless: someone who knew the old one may have signed in
-elsewhere. The browser that sets the new password is known at once. A password set through an emailed link thus gets its owner
-in, however busy the guessers are.
+elsewhere. The browser that sets the new password is known at once. A password set through an emailed link thus gets
+its owner in, however busy the guessers are.
 """
 
 from collections.abc import Callable

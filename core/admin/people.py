@@ -99,7 +99,7 @@ class ChangeAccountForm(AccountForm, UserChangeForm):
     def _shown_email(self) -> str:
         """The address that the page showed, in its stored form."""
         shown = self.data.get(self.add_initial_prefix("email"))
-        return self.initial["email"] if shown is None else self.fields["email"].to_python(shown)
+        return str(self.initial["email"] if shown is None else self.fields["email"].to_python(shown))
 
 
 UNSETTLED = "unsettled"
@@ -164,7 +164,7 @@ class UserAdmin(SuperusersChange, auth.UserAdmin):
         if obj.email:
             obj.unsettled_email = ""
         super().save_model(request, obj, form, change)
-        if change and "email" in form.changed_data:
+        if change and obj.email != form.initial["email"]:
             forget_former_addresses(obj)
             email_changes.changed_by_staff(obj, form.initial["email"], at=timezone.now())
 

@@ -98,8 +98,8 @@ WHY_NOT_APPROVED = {
     ),
     Outlook.REFUNDED_OUTSIDE: _(
         "A refund of the same payment was made directly at the channel, and nobody has decided on it yet. It may be "
-        "the refund for this request. Until then, this request can't be approved, rejected or cancelled, and it doesn't "
-        "lapse."
+        "the refund for this request. Until then, this request can't be approved, rejected or cancelled, and it "
+        "doesn't lapse."
     ),
     Outlook.REFUND_KEPT: _(
         "A refund of the same payment was made directly at the channel and is kept as unmatched, so this request can't "

@@ -44,7 +44,11 @@ def test_worker_orders_a_reissue_in_the_last_30_days(customer):
     assert reissue_due(at=END - 30 * DAY - SECOND) == 0
     assert reissue_due(at=END - 30 * DAY) == 1
     [reissue] = reissues(certificate)
-    assert (reissue.state, reissue.names, reissue.csr) == (EnrollmentState.ORDERED, ["shop.example.com"], "csr")
+    assert (reissue.state, reissue.names, reissue.csr) == (
+        EnrollmentState.ORDERED,
+        ["shop.example.com"],
+        certificate.application.csr,
+    )
     [entry] = AuditEntry.objects.filter(act="reissue_ordered")
     assert entry.detail == {"reference": reissue.reference, "not_after": END.isoformat()}
 

@@ -316,6 +316,7 @@ def test_channel_is_connected_by_its_three_settings_and_no_fewer(settings):
     ours, theirs = key_pairs()
     given_ = {"ALIPAY_APP_ID": APP_ID, "ALIPAY_PRIVATE_KEY": ours.private, "ALIPAY_PUBLIC_KEY": theirs.public}
     assert set(given_) == set(alipay.SETTINGS)
+    settings.ALIPAY_URL = "https://openapi-sandbox.dl.alipaydev.com/gateway.do"
     for name in given_:
         for other, value in given_.items():
             setattr(settings, other, "" if other == name else value)

@@ -20,6 +20,7 @@ from core.email_links import EmailLink, LinkKind, token_of
 from core.guards import guards_lifted
 from core.mail import compose
 from core.models import AuditEntry, EmailChange, Job, Notice, User
+from core.text import drop_invisible
 from tests.conftest import signed_in
 from tests.factories import NOON, UserFactory
 from tests.staff.pages import address
@@ -156,7 +157,7 @@ def test_what_is_wrong_is_said_beside_the_field_and_kept(
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
     assert 'id="id_new_email_error"' in answer.content.decode()
-    assert answer.context["form"]["new_email"].value() == typed
+    assert answer.context["form"]["new_email"].value() == drop_invisible(typed)
     assert PASSWORD not in answer.content.decode()
 
 

@@ -272,8 +272,8 @@ def test_returns_cost_one_query_however_many_there_are(
     for count in (1, 3):
         for _ in range(count):
             came_back(customer)
-        # Session, account, requests with their certificates, what came back.
-        with django_assert_num_queries(4):
+        # Session, account, requests with their certificates, what came back, refunds that staff are checking.
+        with django_assert_num_queries(5):
             as_customer.get(RECORDS)
         with django_assert_num_queries(7):
             as_customer.get(OVERVIEW)
@@ -283,7 +283,7 @@ def test_a_record_reads_its_parts_once(
     customer: User, as_customer: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     request, _ = came_back(customer)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         as_customer.get(address(request))
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.test import RequestFactory
 from pytest_django import Settings
 
+from core.email_links import LinkKind
 from core.mail import compose
 from core.models import Notice, User
 from tests.jobs.test_mail import CONTEXT, Outline
@@ -30,6 +31,9 @@ EVERYTHING = {
     "expires_at": "2026-11-24T04:00:00+00:00",
     "revocation": 1,
     "link": 1,
+    "change": 1,
+    "username": "customer",
+    "new_email": "new@example.com",
 }
 VARIANTS = [{}, {"refund_until": "", "was_asked_for": False}, {"lapse_cause": "issued"}]
 
@@ -46,9 +50,9 @@ def test_every_mail_leads_to_this_console(
     template: str, reveal: bool, variant: dict[str, object], customer: User, settings: Settings
 ) -> None:
     settings.BASE_URL = CONSOLE
-    notice = Notice(
-        recipient=customer, template=template, context={**EVERYTHING, **variant}, message_id="<1@x.example>"
-    )
+    kind = {"link": LinkKind.RESTORE_AFTER_CHANGE} if template.startswith("email_change") else {}
+    context = {**EVERYTHING, **variant, **kind}
+    notice = Notice(recipient=customer, template=template, context=context, message_id="<1@x.example>")
     hostile = RequestFactory().post("/", headers={"host": "localhost:6666", "x-forwarded-host": "evil.example"})
     with request_context(hostile):
         message = compose(notice, reveal=reveal)

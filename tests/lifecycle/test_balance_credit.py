@@ -213,7 +213,7 @@ BAD: dict[str, tuple[str, Any]] = {
     "no account": ("account", " "),
     "half an account": ("account", "custom"),
     "account with a wildcard": ("account", "custome%"),
-    "account with a NUL": ("account", "customer\0"),
+    "account that is only a NUL": ("account", "\0"),
     "long account": ("account", "x" * 100_000),
     "no currency": ("currency", ""),
     "no currency's code": ("currency", "XXY"),
@@ -230,7 +230,7 @@ BAD: dict[str, tuple[str, Any]] = {
     "amount of many digits": ("amount", "9" * 100_000),
     "no note": ("note", " \n "),
     "long note": ("note", "long " * 200),
-    "note with a NUL": ("note", "a\0b"),
+    "note that is only a NUL": ("note", "\0"),
 }
 
 

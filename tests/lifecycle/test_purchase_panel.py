@@ -314,7 +314,7 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "names in words": ("names", {"names": "two"}),
     "half a name": ("names", {"names": "2.5"}),
     "names of 5000 digits": ("names", {"names": "9" * 5000}),
-    "names with a NUL": ("names", {"names": "2\0"}),
+    "names that are only a NUL": ("names", {"names": "\0"}),
     "no quantity": ("quantity", {"quantity": ""}),
     "quantity of none": ("quantity", {"quantity": "0"}),
     "quantity of 11": ("quantity", {"quantity": "11"}),
@@ -324,7 +324,7 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "unknown voucher": ("voucher", {"voucher": "NOBODY-KNOWS"}),
     "voucher of wildcards": ("voucher", {"voucher": "%"}),
     "voucher with a NUL": ("voucher", {"voucher": "SPRING\0"}),
-    "voucher of a million letters": ("voucher", {"voucher": "x" * 1_000_000}),
+    "voucher of 100,000 letters": ("voucher", {"voucher": "x" * 100_000}),
     "voucher of markup": ("voucher", {"voucher": "<script>alert(1)</script>"}),
 }
 
@@ -378,7 +378,7 @@ def test_the_voucher_of_another_account_reads_as_unknown(rich: User, as_customer
     assert errors(unknown) == errors(anothers)
 
 
-@pytest.mark.parametrize("token", ["", "junk", "\0", "x" * 1_000_000, "a:b:c"])
+@pytest.mark.parametrize("token", ["", "junk", "\0", "x" * 100_000, "a:b:c"])
 def test_a_form_that_is_none_of_ours_buys_nothing(rich: User, as_customer: Client, token: str) -> None:
     page = look(as_customer, dv())
     answer = press(as_customer, page, "buy", form=token)

@@ -209,11 +209,11 @@ BAD_DOMAINS = {
     "hop.example.com": "This is not the domain",
     "a..b": "This is not the domain",
     "xn--": "This is not the domain",
-    "\u202eshop.example.com": "This is not the domain",
+    "\u202emoc.elpmaxe.pohs": "This is not the domain",
     "x" * 300: "at most 255",
     "ü" * 255: "This is not the domain",
-    "x" * 1_000_000: "at most 255",
-    "shop.example.com\0x": "Null characters",
+    "x" * 100_000: "at most 255",
+    "shop.example.com\0x": "This is not the domain",
 }
 
 

@@ -376,7 +376,7 @@ def test_large_files_never_touch_the_disk(as_customer: Client, monkeypatch: pyte
 
     monkeypatch.setattr("django.core.files.uploadedfile.TemporaryUploadedFile.__init__", fail)
     answer = as_customer.post(
-        PANEL, typed(key="", key_file=SimpleUploadedFile("a.key", chain_of().key_pem.encode() + b" " * 4_000_000))
+        PANEL, typed(key="", key_file=SimpleUploadedFile("a.key", chain_of().key_pem.encode() + b" " * 1_500_000))
     )
     assert (answer.status_code, "256 KiB" in words(answer)) == (422, True)
 

@@ -541,7 +541,7 @@ def test_no_file_is_said_beside_the_field(desk: Client, batch: BankBatch, conten
 
 
 def test_file_that_is_too_large_is_refused(desk: Client, batch: BankBatch) -> None:
-    answered = upload(desk, batch, b"x" * 3_000_000)
+    answered = upload(desk, batch, b"x" * 1_500_000)
     assert answered.status_code == 422
     assert "The file is larger than 1 MB." in text(answered)
 
