@@ -5,7 +5,7 @@ table's own bounds. Days are calendar days of the service's zone (`core.clock`),
 everything else compares instants. Amounts are minor units.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import Any
 from core.business_days import BusinessDay, add_business_days, last_day_with_nth_business_day_by
 from core.clock import as_utc, in_service_zone, service_day, start_of_day
 from refunds.rules.policies import POLICIES, Policy
-from refunds.rules.table import Outcome, Position, Review, Row, Stage
+from refunds.rules.table import DayRange, Outcome, Position, Review, Row, Stage
 
 # Orders and lines that name no policy were made under the first one.
 DEFAULT_POLICY = next(iter(POLICIES))
@@ -149,11 +149,11 @@ class Case:
             None if issue_day is None or revocation_day is None else revocation_day - issue_day,
         )
 
-    def revoked_on(self, day: int) -> Row:
-        """What would decide if the revocation were completed and the refund requested on this day."""
+    def once_revoked(self, day: int, *, revoked_on: int) -> Row:
+        """What would decide on a day if the revocation were completed on `revoked_on`."""
         assert self.issue_day is not None  # only issued certificates are revoked
         position = self.position(day, expired=False)
-        return self.table.decide(position._replace(stage=Stage.REVOKED, revoked_after=day - self.issue_day))
+        return self.table.decide(position._replace(stage=Stage.REVOKED, revoked_after=revoked_on - self.issue_day))
 
     # --- Dates from the table's bounds ---------------------------------------------------------
 
@@ -185,19 +185,41 @@ class Case:
         assert self.issue_day is not None
         bounds = (self.issue_day + cut for cut in self.table.cuts["revoked_after"])
         for day in sorted({*self.cut_days, *(bound for bound in bounds if self.today < bound <= LAST_DAY)}):
-            if self.revoked_on(day).outcome != Outcome.YES:
+            if self.once_revoked(day, revoked_on=day).outcome != Outcome.YES:
                 return date.fromordinal(day - 1)
         return date.max
 
+    def last_day_to_request_once_revoked(self) -> date:
+        """The last day to request the refund if the revocation is completed today, never past the expiration day."""
+        for day in self.cut_days:
+            if self.once_revoked(day, revoked_on=self.today).outcome != Outcome.YES:
+                return date.fromordinal(min(day - 1, self.expiration_day))
+        return date.fromordinal(self.expiration_day)
+
+    def days_of_bounds(self, column: str, test: DayRange) -> list[int]:
+        """The days on which time alone may change whether a test of this column holds, in order."""
+        return sorted(self._days_of(column, test.bounds))
+
+    def last_day_without(self, column: str, test: DayRange) -> int | None:
+        """The last day before a test of this column began to hold; None where it held from the start."""
+        if column == "revoked_after":
+            return None if self.issue_day is None or not test.first else self.issue_day + test.first - 1
+        earlier = [day - 1 for day in self.days_of_bounds(column, test) if day <= self.today]
+        return max(earlier, default=None)
+
     def _cut_days(self) -> Iterator[int]:
-        cuts = self.table.cuts
-        for cut in cuts["days_since_payment"]:
-            yield self.payment_day + cut
-        for cut in cuts["days_left"]:
-            yield self.expiration_day - cut + 1
-        if self.issue_day is not None:
-            for cut in cuts["days_since_issue"]:
-                yield self.issue_day + cut
+        for column, cuts in self.table.cuts.items():
+            yield from self._days_of(column, cuts)
+
+    def _days_of(self, column: str, cuts: Iterable[int]) -> list[int]:
+        """The first day in each piece that begins at a cut; as time goes by, the days left run backwards."""
+        if column == "days_since_payment":
+            return [self.payment_day + cut for cut in cuts]
+        if column == "days_left":
+            return [self.expiration_day - cut + 1 for cut in cuts]
+        if column == "days_since_issue" and self.issue_day is not None:
+            return [self.issue_day + cut for cut in cuts]
+        return []
 
 
 LAST_DAY = date.max.toordinal()
@@ -216,9 +238,7 @@ def assess(facts: Facts, at: datetime) -> Assessment:
 
     Raises ValueError when `at` has no offset, KeyError when the policy is not known.
     """
-    at = as_utc(at)
-    policy = POLICIES[facts.policy]
-    case = Case(facts_as_of(facts, at), policy, at)
+    case = case_of(facts, at)
     row = case.row
     return Assessment(
         rule=row.rule,
@@ -229,6 +249,12 @@ def assess(facts: Facts, at: datetime) -> Assessment:
         changes_at=case.changes_at(),
         **_what_follows(case),
     )
+
+
+def case_of(facts: Facts, at: datetime) -> Case:
+    """The facts of a moment as a position in their policy's table. Raises as `assess`."""
+    at = as_utc(at)
+    return Case(facts_as_of(facts, at), POLICIES[facts.policy], at)
 
 
 def _what_follows(case: Case) -> dict[str, Any]:

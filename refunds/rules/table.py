@@ -118,8 +118,8 @@ class Position(NamedTuple):
     revoked_after: int | None = None
 
 
-# A position with the piece of each column in place of its days.
-Cell = tuple[bool, bool, bool, bool, Stage, int, int, int, int]
+# A position with the piece of each day column in place of its days, in the order of COLUMNS.
+Cell = tuple[Any, ...]
 
 
 class Table:
@@ -181,7 +181,6 @@ class Table:
         decides: dict[Cell, Row] = {}
         for cell in product(*[(False, True)] * len(FLAGS), Stage, *pieces):
             index = next((n for n, tests in enumerate(wanted) if all(cell[at] in values for at, values in tests)), None)
-            # Which piece a column is in where it doesn't apply makes no difference, so no test of it may hold.
             if index is None:
                 raise TableError(f"{self.name}: no row decides the cell {self.describe(cell)}.")
             decides[cell] = self.rows[index]
@@ -192,9 +191,10 @@ class Table:
 
     def _allowed(self, each: Row) -> list[tuple[int, frozenset[Any]]]:
         """A row's tests as places of a cell and the values that hold there."""
-        found = []
+        found: list[tuple[int, frozenset[Any]]] = []
         for column, test in each.tests.items():
             if isinstance(test, DayRange):
+                # Where a column doesn't apply, no test of it holds.
                 found.append((COLUMNS.index("stage"), DAYS[column]))
                 found.append((COLUMNS.index(column), self._pieces_in(column, test)))
             else:

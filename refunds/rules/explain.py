@@ -1,0 +1,162 @@
+"""`explain(facts, at)`: the policy's answer as people read it. Pure, and the only place where a rule is put into words.
+
+Every number in a sentence comes from the row that decided or from its policy. Days are those of the service's zone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from django.utils.translation import gettext as _
+
+from core.clock import service_day
+from core.money import format_money
+from refunds.rules import sentences
+from refunds.rules.assess import Assessment, Case, Facts, Warning, assess, case_of
+from refunds.rules.conditions import Condition, conditions_of
+from refunds.rules.policies import Policy
+from refunds.rules.sentences import in_days
+from refunds.rules.table import DAYS, DayRange, Outcome, Review, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDate:
+    """A day of the service's zone or an aware moment, and what it means."""
+
+    label: str
+    when: date | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a certificate can or can't be refunded, as of the moment asked about.
+
+    `answer` is one sentence; `hint` says the same in a few words, for a list; `advice` is what the customer can do and
+    until when, empty where there's nothing to do.
+    """
+
+    policy: str
+    rule: str
+    outcome: Outcome
+    answer: str
+    hint: str
+    advice: str
+    conditions: tuple[Condition, ...]
+    dates: tuple[NamedDate, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def unmet(self) -> tuple[Condition, ...]:
+        return tuple(condition for condition in self.conditions if not condition.is_met)
+
+
+def explain(facts: Facts, at: datetime) -> Explanation:
+    """Why the policy answers as `assess` does for the same facts and moment. Raises the same errors."""
+    assessment, case = assess(facts, at), case_of(facts, at)
+    told = Told(case, assessment)
+    return Explanation(
+        policy=case.policy.name,
+        rule=assessment.rule,
+        outcome=assessment.outcome,
+        answer=str(sentences.of(assessment).answer) % told,
+        hint=str(sentences.of(assessment).hint) % told,
+        advice=str(sentences.advice(assessment, is_expired=case.is_expired)) % told,
+        conditions=tuple(conditions_of(case, assessment)),
+        dates=tuple(_dates(case, assessment)),
+        warnings=tuple(warning_in_words(warning, case.policy) for warning in assessment.warnings),
+    )
+
+
+def hint_of(assessment: Assessment, facts: Facts, at: datetime) -> str:
+    """The answer in a few words, for a row of a list: how much and until when, or why not.
+
+    The same as `explain(facts, at).hint`, for lists that need nothing else.
+    """
+    return str(sentences.of(assessment).hint) % Told(case_of(facts, at), assessment)
+
+
+def name_of(rule: str) -> str:
+    """The rule in a word or two, for filters and comparisons."""
+    return str(sentences.NAMES[rule])
+
+
+def warning_in_words(warning: Warning, policy: Policy) -> str:
+    return str(sentences.WARNINGS[warning]) % {"allowance": policy.revocation_allowance}
+
+
+class Told(Mapping[str, str]):
+    """What sentences may ask for, worked out only when one does."""
+
+    def __init__(self, case: Case, assessment: Assessment) -> None:
+        self.case, self.assessment, self.policy = case, assessment, case.policy
+
+    def __getitem__(self, name: str) -> str:
+        return str(_TOLD[name](self))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_TOLD)
+
+    def __len__(self) -> int:
+        return len(_TOLD)
+
+    def bound(self, column: str) -> int:
+        """The number that the deciding row's test of a column turns on, such as 28 for "29 or more"."""
+        test = self.case.row.tests[column]
+        assert isinstance(test, DayRange)
+        if column == "days_left":
+            return test.first if test.last is None else test.last + 1
+        return test.first - 1 if test.last is None else test.last
+
+
+def _bound_in_words(column: str, told: Told) -> str:
+    return in_days(told.bound(column))
+
+
+_TOLD: Mapping[str, Callable[[Told], object]] = {
+    "amount": lambda told: format_money(told.case.facts.paid, told.case.facts.currency),
+    "request_by": lambda told: told.assessment.request_by,
+    "revoke_by": lambda told: told.assessment.revoke_by,
+    "safe_revoke_by": lambda told: told.assessment.safe_revoke_by,
+    "refund_by": lambda told: told.case.last_day_to_request_once_revoked(),
+    "until": lambda told: last_day_before(told.assessment.changes_at),
+    "expires_on": lambda told: date.fromordinal(told.case.expiration_day),
+    "limit": lambda told: told.policy.review_limit,
+    "usual": lambda told: told.policy.usual_review,
+    "allowance": lambda told: told.policy.revocation_allowance,
+    **{column: partial(_bound_in_words, column) for column in DAYS},
+}
+
+
+def last_day_before(moment: datetime | None) -> date | None:
+    """The last day that lies, at least in part, before a moment."""
+    return None if moment is None else service_day(moment - timedelta(microseconds=1))
+
+
+# --- The dates ---------------------------------------------------------------------------------
+
+
+def _dates(case: Case, assessment: Assessment) -> Iterator[NamedDate]:
+    """The days that matter next, or that mattered, each with its meaning."""
+    if assessment.outcome == Outcome.NO:
+        yield from _past(case)
+    at_once = last_day_before(assessment.changes_at) if assessment.review == Review.NONE else None
+    if at_once:
+        yield NamedDate(_("Without a review until"), at_once)
+    for name, label in sentences.DATES.items():
+        when = getattr(assessment, name)
+        if when is not None and when != at_once:
+            yield NamedDate(str(label), when)
+
+
+def _past(case: Case) -> Iterator[NamedDate]:
+    """For a "no": what happened when, and the day until which it would have been otherwise."""
+    if case.stage in {Stage.ISSUED, Stage.REVOKING, Stage.REVOKED} and case.facts.issued_at:
+        yield NamedDate(_("Issued on"), case.facts.issued_at)
+    if case.stage == Stage.REVOKED and case.facts.revoked_at:
+        yield NamedDate(_("Revocation completed on"), case.facts.revoked_at)
+    tests = [(column, test) for column, test in case.row.tests.items() if isinstance(test, DayRange)]
+    ends = [end for column, test in tests if (end := case.last_day_without(column, test)) is not None]
+    if ends:
+        yield NamedDate(str(sentences.LAST_DAY[case.stage]), date.fromordinal(max(ends)))
+    yield NamedDate(sentences.end_label(case), case.facts.expires_at)

@@ -1,0 +1,280 @@
+"""`explain` is true and complete: for every rule of every policy, and with other numbers than those that ship."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.clock import service_day, shift_day
+from refunds.rules import assess as assessing
+from refunds.rules import policies
+from refunds.rules.assess import Facts, assess, facts_as_of
+from refunds.rules.conditions import Condition
+from refunds.rules.explain import explain, hint_of
+from refunds.rules.policies import POLICIES, Policy, Rule
+from refunds.rules.table import DayRange, Outcome, Review, Stage, Table, days, days_or_more, row
+from tests.policy.strategies import questions as any_questions
+from tests.policy.strategies import repeatable
+
+BOUGHT = datetime(2026, 8, 3, 2, tzinfo=UTC)
+PLAIN: dict[str, Any] = {
+    "source": "purchased",
+    "free": False,
+    "paid": 29_800,
+    "voucher": 0,
+    "currency": "CNY",
+    "purchased_at": BOUGHT,
+    "expires_at": BOUGHT + timedelta(days=365),
+}
+
+
+def after(days: float) -> datetime:
+    return BOUGHT + timedelta(days=days)
+
+
+questions = st.builds(
+    lambda question, policy: (replace(as_new(question[0]), policy=policy), question[1]),
+    any_questions(),
+    st.sampled_from(sorted(POLICIES)),
+)
+
+
+def as_new(facts: Any) -> Facts:
+    return Facts(**{name: getattr(facts, name) for name in Facts.__dataclass_fields__})
+
+
+# --- Every rule of every policy ----------------------------------------------------------------
+
+
+@repeatable
+@given(questions)
+def test_conditions_are_complete_and_true(question: tuple[Facts, datetime]):
+    """Whatever isn't supported shows an unmet condition; what is shows none; and each is judged as its test says."""
+    facts, at = question
+    explained, assessment = explain(facts, at), assess(facts, at)
+    assert (explained.rule, explained.outcome) == (assessment.rule, assessment.outcome)
+    assert explained.conditions
+    assert bool(explained.unmet) == (explained.outcome != Outcome.YES)
+    for condition in explained.conditions:
+        assert condition.is_met == should_be_met(facts_as_of(facts, at), at, condition), condition
+
+
+def should_be_met(facts: Facts, at: datetime, condition: Condition) -> bool:
+    if condition.column == "stage":
+        return assess(facts, at).outcome == Outcome.YES
+    decided = next(each for each in POLICIES[facts.policy].table.rows if each.rule == assess(facts, at).rule)
+    is_asked_for = condition.column in decided.tests and decided.outcome != Outcome.NO
+    return is_true(facts, at, condition.column, behind(facts, at, condition)) == is_asked_for
+
+
+@repeatable
+@given(questions)
+def test_every_date_of_the_assessment_is_named(question: tuple[Facts, datetime]):
+    facts, at = question
+    explained, assessment = explain(facts, at), assess(facts, at)
+    assert explained.hint == hint_of(assessment, facts, at)
+    shown = {named.when for named in explained.dates}
+    promised = {assessment.request_by, assessment.revoke_by, assessment.safe_revoke_by, assessment.review_due}
+    assert promised - {None} <= shown
+
+
+@repeatable
+@given(questions)
+def test_each_named_day_is_the_first_on_which_the_condition_differs(question: tuple[Facts, datetime]):
+    """Found by trying every day, with nothing else happening."""
+    facts, at = question
+    facts = facts_as_of(facts, at)
+    for condition in explain(facts, at).conditions:
+        if condition.column == "stage":
+            continue
+        assert condition.changes_on == first_change(facts, at, condition), condition
+
+
+def first_change(facts: Facts, at: datetime, condition: Condition) -> date | None:
+    """One day after another; a flag can change on the day of the expiration alone."""
+    today, test = service_day(at), behind(facts, at, condition)
+    if not isinstance(test, DayRange):
+        return service_day(facts.expires_at) if condition.column == "expired" and at < facts.expires_at else None
+    before = is_true(facts, at, condition.column, test)
+    counted, step = count(facts, at, condition.column), STEPS[condition.column]
+    # No bound of any policy lies further away than this.
+    for passed in range(1, max(abs(counted), 1) + 45 if step else 1):
+        if is_within(counted + step * passed, test) != before:
+            return shift_day(today, passed)
+    return None
+
+
+# How a column moves as a day goes by.
+STEPS = {"days_since_payment": 1, "days_left": -1, "days_since_issue": 1, "revoked_after": 0}
+
+
+def behind(facts: Facts, at: datetime, condition: Condition) -> Any:
+    """The test behind a condition: of the row that decided, else of the first row that tests its column alone."""
+    rows = POLICIES[facts.policy].table.rows
+    decided = next(each for each in rows if each.rule == assess(facts, at).rule)
+    if condition.column in decided.tests:
+        return decided.tests[condition.column]
+    return next(each.tests[condition.column] for each in rows if list(each.tests) == [condition.column])
+
+
+def is_true(facts: Facts, at: datetime, column: str, test: Any) -> bool:
+    """A test once more, from the events themselves."""
+    if not isinstance(test, DayRange):
+        flags = {
+            "uploaded": facts.source == "uploaded",
+            "free": facts.free,
+            "nothing_paid": facts.paid == 0,
+            "expired": at >= facts.expires_at,
+        }
+        return flags[column] in test
+    return is_within(count(facts, at, column), test)
+
+
+def is_within(value: int, test: DayRange) -> bool:
+    return test.first <= max(value, 0) and (test.last is None or value <= test.last)
+
+
+def count(facts: Facts, at: datetime, column: str) -> int:
+    first, last = {
+        "days_since_payment": (facts.purchased_at, at),
+        "days_left": (at, facts.expires_at),
+        "days_since_issue": (facts.issued_at, at),
+        "revoked_after": (facts.issued_at, facts.revoked_at),
+    }[column]
+    assert first is not None
+    assert last is not None
+    return (service_day(last) - service_day(first)).days
+
+
+def test_every_rule_of_every_policy_can_be_explained():
+    found = {(name, explain(replace(facts, policy=name), at).rule) for name in POLICIES for facts, at in examples()}
+    assert found == {(name, each.rule) for name, policy in POLICIES.items() for each in policy.table.rows}
+
+
+def examples() -> Iterator[tuple[Facts, datetime]]:
+    issued = {"issued_at": after(1)}
+    for changed, asked in [
+        ({}, 3),
+        ({}, 100),
+        ({}, 355),
+        ({}, 366),
+        (issued, 3),
+        (issued, 29),
+        (issued, 40),
+        ({**issued, "revocation_requested_at": after(2)}, 3),
+        ({**issued, "revoked_at": after(3)}, 4),
+        ({**issued, "revoked_at": after(35)}, 36),
+        ({**issued, "revoked_at": after(50)}, 51),
+        ({"validated_at": after(1)}, 2),
+        ({"free": True}, 2),
+        ({"paid": 0}, 2),
+        ({"source": "uploaded"}, 2),
+    ]:
+        yield Facts(**{**PLAIN, **changed}), after(asked)
+
+
+# --- The safe day ------------------------------------------------------------------------------
+
+
+def test_revoke_first_shows_the_safe_day_and_the_amount():
+    explained = explain(Facts(**PLAIN, issued_at=after(1)), after(4))
+    assert explained.hint == "Revoke by 2026-08-25 to get CNY 298.00 back"
+    assert "2026-08-25" in explained.answer
+
+
+def test_past_the_safe_day_it_says_that_it_may_be_too_late():
+    explained = explain(Facts(**PLAIN, issued_at=after(1)), after(26))
+    assert explained.hint == "Revoke today: it may be too late for CNY 298.00 (must be completed by 2026-09-01)"
+
+
+def test_under_a_window_the_refund_must_be_requested_within_it_too():
+    facts = Facts(**PLAIN, issued_at=after(1), revocation_requested_at=after(2), policy="intl-2026-03")
+    assert "request the refund by 2026-08-10" in explain(facts, after(3)).advice
+
+
+@pytest.mark.parametrize("changed", [{"free": True}, {"paid": 0}])
+def test_nobody_is_told_to_keep_using_a_revoked_certificate(changed: dict[str, Any]):
+    facts = Facts(**{**PLAIN, **changed}, issued_at=after(1), revoked_at=after(2))
+    assert explain(facts, after(3)).advice == ""
+
+
+# --- Other numbers -----------------------------------------------------------------------------
+
+THE_SHIPPED_NUMBERS = re.compile(
+    r"\b(28|15|5|14|29|6|7|30) (calendar |business )?days?\b|\b(five|fifteen|twenty-eight) (business )?days\b", re.I
+)
+
+
+def odd_policy() -> Policy:
+    """`intl-2021` with 41, 43 and 47 days and 11 and 13 business days."""
+    bounds = {28: 41, 29: 42, 5: 43, 6: 44, 15: 47, 14: 46}
+    rows = [
+        replace(each, tests={column: with_other_bounds(test, bounds) for column, test in each.tests.items()})
+        for each in POLICIES["intl-2021"].table.rows
+    ]
+    return replace(
+        POLICIES["intl-2021"],
+        name="odd",
+        table=Table("odd", tuple(rows)),
+        review_limit=13,
+        usual_review=11,
+        revocation_allowance=11,
+    )
+
+
+def with_other_bounds(test: Any, bounds: dict[int, int]) -> Any:
+    if not isinstance(test, DayRange):
+        return test
+    return DayRange(bounds.get(test.first, test.first), bounds.get(test.last, test.last) if test.last else None)
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> str:
+    for module in (policies, assessing):
+        monkeypatch.setattr(module, "POLICIES", {**POLICIES, "odd": odd_policy()})
+    return "odd"
+
+
+def test_with_other_numbers_no_sentence_keeps_the_old_ones(odd: str):
+    seen = set()
+    for facts, _at in examples():
+        for day in (0, 3, 35, 40, 42, 44, 60, 100, 300, 320, 355, 366):
+            explained = explain(replace(facts, policy=odd), after(day))
+            seen.add(explained.rule)
+            # The day counts of the facts themselves may be any number.
+            said = [explained.answer, explained.hint, explained.advice, *explained.warnings]
+            said += [condition.text for condition in explained.conditions]
+            assert not [words for words in said if THE_SHIPPED_NUMBERS.search(words)], said
+    assert seen == set(Rule) - {Rule.WINDOW_OVER}
+
+
+def test_with_other_numbers_the_sentences_name_them(odd: str):
+    late = explain(Facts(**PLAIN, issued_at=after(1), policy=odd), after(60))
+    assert late.hint == "Not refundable: issued more than 41 days ago"
+    close = explain(Facts(**PLAIN, policy=odd), after(355))
+    assert [condition.text for condition in close.unmet] == [
+        "Bought no more than 43 days ago",
+        "At least 47 days left before it expires",
+    ]
+
+
+def test_a_range_in_the_middle_asks_for_either_side(monkeypatch: pytest.MonkeyPatch):
+    rows = (
+        row("window-over", Outcome.NO, days_since_payment=days(3, 9)),
+        row("unissued-immediate", Outcome.YES, Review.NONE, days_left=days_or_more(0)),
+    )
+    policy = Policy("middle", "", date(2026, 1, 1), Table("middle", rows))
+    monkeypatch.setattr(assessing, "POLICIES", {"middle": policy})
+    facts = Facts(**PLAIN, policy="middle")
+    (condition,) = explain(facts, after(5)).conditions
+    assert (condition.text, condition.is_met) == (
+        "Bought more than 9 days ago, or Bought no more than 2 days ago",
+        False,
+    )
+    assert condition.changes_on == service_day(after(10))
+    assert assess(facts, after(5)).stage == Stage.UNISSUED
