@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from core.clock import service_day
 from core.money import format_money
 from refunds.rules.assess import Assessment, Case, Facts
-from refunds.rules.sentences import Words, in_days
+from refunds.rules.sentences import Words, in_days, joined
 from refunds.rules.table import DayRange, Outcome, Row, Stage, Test
 
 
@@ -114,7 +114,7 @@ _FLAGS: Mapping[str, Words] = MappingProxyType(
 _AT_MOST: Mapping[str, Words] = MappingProxyType(
     {
         "days_since_payment": gettext_lazy("Bought no more than %(days)s ago"),
-        "days_left": gettext_lazy("No more than %(days)s left before it expires"),
+        "days_left": gettext_lazy("Fewer than %(beyond)s left before it expires"),
         "days_since_issue": gettext_lazy("Issued no more than %(days)s ago"),
         "revoked_after": gettext_lazy("Revoked within %(days)s of the issue"),
     }
@@ -129,15 +129,27 @@ _AT_LEAST: Mapping[str, Words] = MappingProxyType(
 )
 
 
+_BETWEEN: Mapping[str, Words] = MappingProxyType(
+    {
+        "days_since_payment": gettext_lazy("Bought %(first)s to %(days)s ago"),
+        "days_left": gettext_lazy("%(first)s to %(days)s left before it expires"),
+        "days_since_issue": gettext_lazy("Issued %(first)s to %(days)s ago"),
+        "revoked_after": gettext_lazy("Revoked %(first)s to %(days)s after the issue"),
+    }
+)
+
+
 def requirement(column: str, test: Test, *, wanted: bool) -> str:
     """What a condition requires: that a test holds, or that it doesn't."""
     if not isinstance(test, DayRange):
         return str(_FLAGS[column])
+    if wanted and test.first and test.last is not None:
+        return str(_BETWEEN[column]) % {"first": test.first, "days": in_days(test.last)}
     if wanted:
-        return _or_both(_at_least(column, test.first), _at_most(column, test.last), _("%(one)s; %(other)s"))
+        return _at_least(column, test.first) or _at_most(column, test.last)
     below = test.first - 1 if test.first else None
     above = 0 if test.last is None else test.last + 1
-    return _or_both(_at_least(column, above), _at_most(column, below), _("%(one)s, or %(other)s"))
+    return joined(_(", or "), filter(None, [_at_least(column, above), _at_most(column, below)]))
 
 
 def _at_least(column: str, days: int) -> str:
@@ -145,11 +157,7 @@ def _at_least(column: str, days: int) -> str:
 
 
 def _at_most(column: str, days: int | None) -> str:
-    return "" if days is None else str(_AT_MOST[column]) % {"days": in_days(days)}
-
-
-def _or_both(one: str, other: str, joined: str) -> str:
-    return joined % {"one": one, "other": other} if one and other else one or other
+    return "" if days is None else str(_AT_MOST[column]) % {"days": in_days(days), "beyond": in_days(days + 1)}
 
 
 def _fact(column: str, case: Case) -> str:

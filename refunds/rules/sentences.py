@@ -1,6 +1,6 @@
 """The words of the refund rules. Numbers, days and amounts are placeholders, filled from the table that decided."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -210,3 +210,9 @@ def end_label(case: Case) -> str:
 def in_days(days: int) -> str:
     """A number of days, such as "28 days"."""
     return ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
+
+
+def joined(separator: str, parts: Iterable[str]) -> str:
+    """Parts of one sentence; only the first begins with a capital letter."""
+    first, *others = [*parts] or [""]
+    return separator.join([first, *(other[:1].lower() + other[1:] for other in others)])

@@ -273,7 +273,7 @@ def test_a_range_in_the_middle_asks_for_either_side(monkeypatch: pytest.MonkeyPa
     facts = Facts(**PLAIN, policy="middle")
     (condition,) = explain(facts, after(5)).conditions
     assert (condition.text, condition.is_met) == (
-        "Bought more than 9 days ago, or Bought no more than 2 days ago",
+        "Bought more than 9 days ago, or bought no more than 2 days ago",
         False,
     )
     assert condition.changes_on == service_day(after(10))
