@@ -17,7 +17,7 @@ from payments.days import books_day
 from payments.models import Difference, Payout
 from payments.services import differences, settling
 from payments.services.outcomes import settle
-from payments.states import CLOSES_REFUND, UNDER_WAY, DifferenceKind
+from payments.states import CLOSES_REFUND, UNDER_WAY, DifferenceKind, PayoutState
 
 
 def hand_over_refunded(
@@ -50,6 +50,25 @@ def _hand_over(payout: Payout, reason: str, *, at: datetime) -> None:
     # Stripe repeats its refusal under the old key for a day: a later attempt has a key of its own.
     payout.refusals += 1
     settling.give_to_staff(payout, reason, at=at)
+
+
+def wait_unexplained(payout_id: int, error: Exception, *, at: datetime) -> jobs.TryAgain | None:
+    """The channel refused since money has gone back, and gave no answer to which; in the caller's transaction.
+
+    The next try hands the payout to staff, unless the channel turns out to have paid it.
+    """
+    payment_id = Payout.objects.values_list("payment_id", flat=True).get(pk=payout_id)
+    with differences.certificates_follow(payment_id, at=at):
+        payout = settling.lock(payout_id)
+        if payout.state not in UNDER_WAY:
+            return None
+        if not settling.is_found(payout.payment):
+            _file_unexplained(payout, at=at)
+        if payout.state != PayoutState.UNKNOWN:
+            payout.lose_sight()
+        payout.trouble = str(error)[: settling.LONGEST_WORDS]
+        payout.save()
+    return jobs.TryAgain(error)
 
 
 def _file_unexplained(payout: Payout, *, at: datetime) -> Difference:

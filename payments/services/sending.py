@@ -19,7 +19,7 @@ from payments.channels import AlreadyRefunded, PayoutChannel, Refused, Unanswere
 from payments.exceptions import NotInSteps, RefundFound
 from payments.models import Payout
 from payments.services import settling
-from payments.services.already_refunded import hand_over_refunded
+from payments.services.already_refunded import hand_over_refunded, wait_unexplained
 from payments.services.outcomes import hand_over, settle
 from payments.states import UNDER_WAY, PayoutState
 
@@ -57,13 +57,13 @@ def _ask(payout: Payout, channel: PayoutChannel, *, was_sent: bool, at: datetime
 def _ask_what_went_back(payout: Payout, channel: PayoutChannel, refusal: AlreadyRefunded, *, at: datetime) -> Settled:
     """Money of the payment has gone back already: find out which.
 
-    Where the channel can't say now, staff get the payout all the same, with a difference that must be decided first:
-    an ordinary failure could be given up, and the customer would keep both the money and the certificate.
+    Where the channel can't say now, a difference is filed all the same: without one, staff could end up giving the
+    refund up, and the customer would keep both the money and the certificate.
     """
     try:
         refunds = channel.refunds_of(payout.payment)
-    except Unanswered:
-        refunds = []
+    except Unanswered as error:
+        return partial(wait_unexplained, payout.pk, error, at=at)
     return partial(hand_over_refunded, payout.pk, refunds, str(refusal), at=at)
 
 
