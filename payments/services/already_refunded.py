@@ -55,7 +55,7 @@ def _hand_over(payout: Payout, reason: str, *, at: datetime) -> None:
 def wait_unexplained(payout_id: int, error: Exception, *, at: datetime) -> jobs.TryAgain | None:
     """The channel refused since money has gone back, and gave no answer to which; in the caller's transaction.
 
-    The next try hands the payout to staff, unless the channel turns out to have paid it.
+    The next try asks for that again, and sends nothing.
     """
     payment_id = Payout.objects.values_list("payment_id", flat=True).get(pk=payout_id)
     with differences.certificates_follow(payment_id, at=at):
@@ -69,6 +69,12 @@ def wait_unexplained(payout_id: int, error: Exception, *, at: datetime) -> jobs.
         payout.trouble = str(error)[: settling.LONGEST_WORDS]
         payout.save()
     return jobs.TryAgain(error)
+
+
+def is_unexplained(payout: Payout) -> bool:
+    """Whether the channel has refused the payout since money has gone back, and hasn't said which."""
+    of_payout = Difference.objects.filter(payout=payout.pk, kind=DifferenceKind.DIFFERENT_STATE, amount=None)
+    return of_payout.filter(state__in=CLOSES_REFUND).exists()
 
 
 def _file_unexplained(payout: Payout, *, at: datetime) -> Difference:

@@ -19,7 +19,7 @@ from payments.channels import AlreadyRefunded, PayoutChannel, Refused, Unanswere
 from payments.exceptions import NotInSteps, RefundFound
 from payments.models import Payout
 from payments.services import settling
-from payments.services.already_refunded import hand_over_refunded, wait_unexplained
+from payments.services.already_refunded import hand_over_refunded, is_unexplained, wait_unexplained
 from payments.services.outcomes import hand_over, settle
 from payments.states import UNDER_WAY, PayoutState
 
@@ -42,6 +42,8 @@ def _ask(payout: Payout, channel: PayoutChannel, *, was_sent: bool, at: datetime
     """Ask the channel, and return what settles its answer. One that was sent is looked up first."""
     try:
         refund = channel.look_up(payout) if was_sent else None
+        if refund is None and is_unexplained(payout):
+            return _ask_what_went_back(payout, channel, AlreadyRefunded(payout.trouble), at=at)
         if refund is None and (why := _why_not_to_send(payout)):
             return partial(hand_over, {"payout": payout.pk}, why)
         refund = refund or channel.pay_back(payout)

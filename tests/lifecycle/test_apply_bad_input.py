@@ -121,7 +121,7 @@ CSRS = [
     ("", "Paste your CSR"),
     ("  \n", "Paste your CSR"),
     ("hello", "isn't a PEM-encoded CSR"),
-    ("\0", "no CSR"),
+    ("\0", "isn't a CSR"),
     (GOOD_CSR[:-70], "END line is missing"),
     (GOOD_CSR * 2, "one CSR alone"),
     (GOOD_CSR + "x" * 70_000, "too long"),

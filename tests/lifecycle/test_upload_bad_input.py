@@ -220,7 +220,7 @@ CASES = [
     case("a damaged one further up", "chain", "damaged", chain=lambda: text(MADE.leaf) + damaged(text(MADE.lower))),
     case("an empty certificate", "chain", "nothing between", chain=armoured("CERTIFICATE", b"")),
     case("a certificate of two values", "chain", "was changed", chain=lambda: armoured("CERTIFICATE", der_of() * 2)),
-    case("a chain with a NUL", "chain", "no text", chain=MADE.pem + "\0"),
+    case("a chain with a NUL", "chain", "isn't text", chain=MADE.pem + "\0"),
     case("a chain with a key in it", "chain", "private key among", chain=MADE.pem + MADE.key_pem),
     case("a key as the chain", "chain", "private key among", chain=MADE.key_pem),
     case("a signing request", "chain", "signing request", chain=request_for_it),
@@ -308,7 +308,7 @@ CASES = [
         "of a kind that is not known",
         key=lambda: pem_of(new_key("ed25519"), PrivateFormat.OpenSSH),
     ),
-    case("a key with a NUL", "key", "no text", key=MADE.key_pem + "\0"),
+    case("a key with a NUL", "key", "isn't text", key=MADE.key_pem + "\0"),
     case("a key too long", "key", "longer than any", key=MADE.key_pem + " " * 4 + "x" * 20_000),
     case("a key that contradicts itself", "key", "damaged", chain=of_rsa, key=broken_rsa),
     # The key's file

@@ -589,7 +589,7 @@ def test_refusal_that_the_channel_cannot_explain_now_is_decided_before_the_refun
     unexplained = Difference.objects.get()
     assert (again(payout).state, again(payout).handed_over_at) == ("unknown", None)
     work(at=LATER)
-    assert card.calls() == ["pay_back", "refunds_of", "look_up"]
+    assert card.calls() == ["pay_back", "refunds_of", "look_up", "refunds_of"]
     assert again(payout).handed_over_at is not None
     assert (unexplained.amount, unexplained.payout_id, unexplained.state) == (None, payout.pk, "open")
     record_failed(payout.pk, "refunded before", by=sender, at=LATER)

@@ -255,7 +255,7 @@ def test_reviewer_reads_on_the_page_and_on_the_approval_what_stands_in_the_way(
     assert reverse("admin:refunds_refundrequest_reject", args=[request.pk]) not in page
     answer = client.post(address, form, follow=True)
     [told] = answer.context["messages"]
-    assert str(told).startswith("Nothing was done. The payment channel has made a refund")
+    assert str(told).startswith("Nothing was done. A refund of the same payment was made directly")
     assert anew(request).state == RequestState.UNDER_REVIEW
 
 
