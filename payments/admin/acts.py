@@ -249,7 +249,7 @@ class RecordPaid(PayoutAct):
         if day and day > self.today():
             raise WrongDay(gettext("This day is still to come: in %(zone)s it is %(today)s.") % told)
         if day and day < self.first_day():
-            raise WrongDay(gettext("It can't have been paid before it was ordered, on %(first)s (%(zone)s).") % told)
+            raise WrongDay(gettext("It cannot have been paid before it was ordered, on %(first)s (%(zone)s).") % told)
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:
         if isinstance(error, ReferenceTaken):

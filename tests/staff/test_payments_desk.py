@@ -462,7 +462,7 @@ def test_outside_reference_that_a_spreadsheet_has_rounded_is_refused_beside_the_
 ) -> None:
     payout = failed_payout(customer, approver)
     answer = send(as_cashier, payout, "record-paid", external_reference="6.22202E+18")
-    words = "A spreadsheet has cut this number's digits off. Copy it from the channel's own books."
+    words = "A spreadsheet has shortened this number. Copy it from the channel's own records."
     assert answer.context["form"].errors == {"external_reference": [words]}
     assert 'value="6.22202E+18"' in answer.content.decode()
     assert again(payout).state == PayoutState.FAILED
