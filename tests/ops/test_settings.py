@@ -100,12 +100,10 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         ("CA_URL", "console.example.com", "must be an address such as http://"),
         ("ACME_DIRECTORY", "acme.example.com", "must be an address such as https://"),
         ("ACME_CONTACT", "nobody", "must be an email address such as staff@example.com"),
-        ("ACME_TRUST", "/nonexistent.pem", "must name a text file that this console can read"),
         ("DNS_SERVERS", "dns.example.com", "must list addresses such as 192.0.2.53"),
         ("DNS_SERVERS", "192.0.2.53:99999", "must list addresses such as 192.0.2.53"),
         ("STRIPE_URL", "api.stripe.com", "must be an address such as https://api.stripe.com"),
         ("ALIPAY_URL", "ftp://openapi.alipay.com/gateway.do", "must be an address such as https://openapi.alipay.com/"),
-        ("STRIPE_API_KEY_FILE", "/nonexistent", "must name a text file that this console can read"),
         ("LOG_LEVEL", "LOUD", "must be DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         ("BASE_URL", "ftp://console.example.com", "must be an address such as https://console.example.com"),
         ("BASE_URL", "http://console.example.com", "must be an address such as https://console.example.com"),
@@ -128,6 +126,13 @@ def test_an_operator_reads_in_one_sentence_which_setting_is_wrong(name: str, val
     sentence = str(refusal.value)
     assert sentence.startswith(f"{name} {must}")
     assert sentence.endswith(f", not {value[:80]!r}.")
+
+
+@pytest.mark.parametrize("name", ["ACME_TRUST", "STRIPE_API_KEY_FILE"])
+def test_a_key_put_where_its_file_belongs_is_not_repeated(name: str, read: Any) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        read(**{**SAFE, name: "sk_live_secret"})
+    assert str(refusal.value) == f"{name} must name a text file that this console can read."
 
 
 @pytest.mark.parametrize(
