@@ -142,9 +142,6 @@ class ImportAnswer(Act):
     def why_not(self) -> str:
         return gettext("Nothing was recorded: every payout of %(batch)s is recorded already.") % {"batch": self.thing}
 
-    def seen(self) -> str:
-        return str(self.thing)
-
     def page(self) -> dict[str, Any]:
         return {
             "facts": batch_facts(self.thing, self.by),
@@ -154,7 +151,7 @@ class ImportAnswer(Act):
 
     def do(self, form: ActForm) -> Outcome:
         content = form.cleaned_data["file"].read(LARGEST_ANSWER + 1)
-        summary = import_answer(self.thing.pk, content, by=self.by, at=self.at, seen=form.cleaned_data["seen"])
+        summary = import_answer(self.thing.pk, content, by=self.by, at=self.at)
         return Outcome(answer_words(summary), messages.SUCCESS if summary.recorded else messages.WARNING)
 
     def explain(self, error: Exception, form: ActForm) -> Outcome | None:

@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from core import audit
 from core.models import User
 from core.money import format_money
-from core.stale import require_current
 from payments.channels import ChannelRefund, Outcome
 from payments.channels.bank import AnswerLine, BadFile, FileProblem, payouts_named, read_answer
 from payments.days import books_day
@@ -51,16 +50,15 @@ def may_import_answer(by: User) -> bool:
 
 
 @transaction.atomic
-def import_answer(batch_id: int, content: bytes, *, by: User, at: datetime, seen: str | None = None) -> AnswerSummary:
+def import_answer(batch_id: int, content: bytes, *, by: User, at: datetime) -> AnswerSummary:
     """Record what the bank says of payouts of a batch, of all or of some. The same again changes nothing.
 
-    `seen` is the batch that the page showed. Its lines need no token: each is compared under its payout's lock. Raises
-    NotYours, StalePage, and BadFile with every line that is not right; nothing is recorded then.
+    Each line is checked against its payout under the payout's lock, so no page can be stale. Raises NotYours, and
+    BadFile with every line that isn't right; nothing is recorded then.
     """
     batch = BankBatch.objects.defer("content").get(pk=batch_id)
     if not may_import_answer(by):
         raise NotYours(str(batch))
-    require_current(seen, str(batch))
     digest = sha256(content).hexdigest()
     if imported_at := _imported_at(batch, digest):
         return AnswerSummary(imported_at=imported_at)
