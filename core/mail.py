@@ -1,6 +1,6 @@
 """One queue for every mail: a row a notice, sent by the worker in its reader's language and time zone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import make_msgid, parseaddr
 from functools import partial
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from core import jobs
 from core.models import Notice, User
@@ -64,6 +65,11 @@ def compose(notice: Notice, *, reveal: bool = False) -> EmailMultiAlternatives:
     )
     message.attach_alternative(html, "text/html")
     return message
+
+
+def revealed(context: Mapping[str, Any], make_link: Callable[[], str]) -> str:
+    """A link for an email's template: made while the email is sent; anyone who only reads the queue gets a stand-in."""
+    return make_link() if context.get("reveal") else _("[The link is shown only to the recipient.]")
 
 
 def _isolated(value: Any) -> Any:

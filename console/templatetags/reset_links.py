@@ -4,19 +4,16 @@ from typing import Any
 
 from django import template
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from console.sign_in import resets
+from core.mail import revealed
 
 register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
 def reset_link(context: Any) -> str:
-    """A new link, while the email is sent; anyone who only reads the queue gets none."""
-    if not context.get("reveal"):
-        return _("[The link is shown only to the recipient.]")
-    return resets.address_of(context["reader"])
+    return revealed(context, lambda: resets.address_of(context["reader"]))
 
 
 @register.simple_tag

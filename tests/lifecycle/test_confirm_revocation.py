@@ -95,7 +95,7 @@ def test_the_link_stands_nowhere_but_in_the_mail_itself(
         page = client.get(f"/admin/core/notice/{notice.pk}/change/")
         assert page.status_code == 200
         assert secret not in page.content.decode()
-        assert "[The link is shown to the recipient alone.]" in page.content.decode()
+        assert "[The link is shown only to the recipient.]" in page.content.decode()
         assert secret not in client.get("/admin/core/notice/").content.decode()
     assert secret not in str(compose(notice).alternatives)
     assert Permission.objects.filter(codename="view_notice").exists()
