@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from certificates import der
+from core.text import is_invisible
 
 Holder = x509.Certificate | x509.CertificateSigningRequest
 # Relative names in their order, each a set of attributes by OID and value; the DER of one that can't be taken apart.
@@ -37,7 +38,6 @@ _ALTERNATIVE_NAMES = bytes.fromhex("551d11")
 _BASIC_CONSTRAINTS = bytes.fromhex("551d13")
 _SUBJECT_KEY, _AUTHORITY_KEY = bytes.fromhex("551d0e"), bytes.fromhex("551d23")
 _TRUE = bytes.fromhex("0101ff")
-_UNSEEN = {"Cc", "Cf", "Cs"}
 
 
 class Unreadable(ValueError):
@@ -102,12 +102,8 @@ def _comparable(attribute: tuple[bytes, der.Element]) -> tuple[bytes, str | byte
     if text is None:
         return oid, value.whole
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    seen = "".join(" " if each.isspace() else each for each in folded if not _is_unseen(each))
+    seen = "".join(" " if each.isspace() else each for each in folded if each.isspace() or not is_invisible(each))
     return oid, " ".join(seen.split())
-
-
-def _is_unseen(character: str) -> bool:
-    return not character.isspace() and unicodedata.category(character) in _UNSEEN
 
 
 def _text(value: der.Element) -> str | None:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from certificates import der
+from core.text import is_invisible
 
 
 class Kind(Enum):
@@ -169,23 +170,21 @@ def armor(label: str, octets: bytes) -> str:
 # --- From what people have to PEM --------------------------------------------------------------
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2015\u2212\ufe58\ufe63\uff0d"
-_UNSEEN = {"Cf", "Cc", "Cs"}
 
 
 def _plain_form(character: str) -> str | None:
     """What a character is read as; None where it is dropped."""
-    category = unicodedata.category(character)
     if character in "\n\r":
         return character
     if character in "\u0085\u2028\u2029\v\f":
         return "\n"
-    if category == "Zs" or character == "\t":
+    if unicodedata.category(character) == "Zs" or character == "\t":
         return " "
     if character == "\u2014":  # how word processors join two hyphens
         return "--"
     if character in _DASHES:
         return "-"
-    return None if category in _UNSEEN else character
+    return None if is_invisible(character) else character
 
 
 # One look-up for each character: texts of megabytes are looked at for private keys.

@@ -28,15 +28,19 @@ class _Kept(dict[int, str]):
 
     @staticmethod
     def _kept(char: str) -> str:
-        category = unicodedata.category(char)
         if char in "\n\u200c\u200d":
             return char
-        if char == "\t" or category == "Zs" or char == _BLANK_BRAILLE:
+        if char == "\t" or unicodedata.category(char) == "Zs" or char == _BLANK_BRAILLE:
             return " "
-        return "" if category in _UNSEEN or char in _FILLERS else char
+        return "" if is_invisible(char) else char
 
 
 _KEPT = _Kept()
+
+
+def is_invisible(char: str) -> bool:
+    """Whether nobody can see this character, and it's no space either. Controls that break lines count as invisible."""
+    return unicodedata.category(char) in _UNSEEN or char in _FILLERS
 
 
 def drop_invisible(text: str, *, keep_lines: bool = False) -> str:

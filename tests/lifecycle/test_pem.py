@@ -56,7 +56,7 @@ MANGLED: dict[str, Callable[[str], str]] = {
     "with empty lines between": lambda clean: clean.replace("\n", "\n\n"),
     "in one line": lambda clean: " ".join(clean.splitlines()),
     "with an invisible mark before it": lambda clean: f"\ufeff{clean}",
-    "with invisible characters in it": lambda clean: clean.replace("\n", "\u200b\n\u2060"),
+    "with invisible characters in it": lambda clean: clean.replace("\n", "\u200b\n\u2060\u3164"),
     "between words": lambda clean: f"Bag Attributes\n    localKeyID: 01\n{clean}\nKind regards\n-- \nLi Wei",
     "without its padding": lambda clean: re.sub(r"=+\n", "\n", clean),
 }
