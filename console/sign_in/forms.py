@@ -11,14 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from console.sign_in.resets import request_link
 from core.email_fields import EmailFormField
 from core.forms import TidyForm
-from core.text import read_code
 
 
 class LoginForm(TidyForm, forms.LoginForm):
     """Signing in, by user name or email address; the adapter finds the account of either."""
-
-    def clean_login(self) -> str:
-        return read_code(super().clean_login())
 
     def user_credentials(self) -> dict[str, Any]:
         return {"username": self.cleaned_data["login"], "password": self.cleaned_data["password"]}
