@@ -16,9 +16,9 @@ from certificates.admin.marks import application_facts, certificate_chip
 from certificates.models import Certificate, Enrollment, Revocation, SearchTerm
 from certificates.services import may_record_answer
 from certificates.states import RUNNING, CertificateState, Level, RevocationState, ShownState, shown_as
-from core.desk.lists import ListFilter, accounts_named
+from core.desk.lists import ListFilter, Waiting, accounts_named
 from core.desk.marks import EMPTY, Fact, facts, money_mark, mono, page_link, time_mark
-from core.desk.pages import Desk, Waiting
+from core.desk.pages import Desk
 from core.models import User
 
 # Proven and complete: staff can decide about these now.

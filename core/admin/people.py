@@ -17,9 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from core import email_changes
 from core.accounts import forget_former_addresses, why_unsettled
 from core.desk.changes import AuditedChanges
-from core.desk.lists import ListFilter
+from core.desk.lists import ListFilter, Waiting
 from core.desk.marks import EMPTY, time_mark
-from core.desk.pages import Waiting
 from core.email_addresses import shown_email
 from core.forms import TidyForm
 from core.models import User

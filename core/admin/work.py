@@ -14,9 +14,9 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from core import audit, jobs, mail
-from core.desk.lists import ListFilter, accounts_named
+from core.desk.lists import ListFilter, Waiting, accounts_named
 from core.desk.marks import EMPTY, Fact, facts, mono, time_mark
-from core.desk.pages import Desk, Waiting, staff_of
+from core.desk.pages import Desk, staff_of
 from core.email_addresses import shown_email
 from core.models import Job, Notice, User
 from core.templatetags.console_format import chip

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -115,6 +115,14 @@ class RowForm(TidyForm, forms.ModelForm):
     """The form of a row that staff write themselves."""
 
 
+class Waiting(NamedTuple):
+    """Rows that wait for staff: what they are called, and the query of the list that shows them."""
+
+    label: Any
+    rows: QuerySet[Any]
+    query: str = ""
+
+
 class SafeLists(admin.ModelAdmin):
     """Stock lists answer 500 to a crafted look-up and count every row."""
 
@@ -128,6 +136,10 @@ class SafeLists(admin.ModelAdmin):
 
     # What each row's columns read of other tables: a query each, since joins lead planners to sort the whole table.
     list_read_along: tuple[Any, ...] = ()
+
+    def waiting(self) -> list[Waiting]:
+        """What of this list waits for staff."""
+        return []
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related(*self.list_read_along)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
@@ -28,14 +28,6 @@ def staff_of(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-class Waiting(NamedTuple):
-    """Rows that wait for staff: what they are called, and the query of the list that shows them."""
-
-    label: Any
-    rows: QuerySet[Any]
-    query: str = ""
-
-
 class Desk(NoChange):
     """The admin of a model whose rows services alone write: a list, a page a row, and the acts on a row."""
 
@@ -54,10 +46,6 @@ class Desk(NoChange):
     def page(self, thing: Any, *, by: User, at: datetime) -> dict[str, Any]:
         """What a row's page shows: `facts` and `sections` for the common template, more for one of its own."""
         return {}
-
-    def waiting(self) -> list[Waiting]:
-        """What of this list waits for staff."""
-        return []
 
     def pages(self) -> QuerySet[Any]:
         return self.model._default_manager.select_related(*self.page_select_related)

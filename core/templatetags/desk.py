@@ -8,8 +8,7 @@ from django.contrib import admin
 from django.template import Context
 from django.urls import reverse
 
-from core.desk.lists import count_shown
-from core.desk.pages import Waiting
+from core.desk.lists import Waiting, count_shown
 
 register = template.Library()
 
@@ -25,9 +24,8 @@ class Card:
 def waiting_cards(context: Context) -> list[Card]:
     """A card for every list that something waits in, of those that the reader may see."""
     request = context["request"]
-    desks: list[Any] = [desk for desk in admin.site._registry.values() if hasattr(desk, "waiting")]
-    seen = [desk for desk in desks if desk.has_view_permission(request)]
-    return [_card(desk, waiting) for desk in seen for waiting in desk.waiting()]
+    desks: list[Any] = [desk for desk in admin.site._registry.values() if desk.has_view_permission(request)]
+    return [_card(desk, waiting) for desk in desks for waiting in desk.waiting()]
 
 
 def _card(desk: Any, waiting: Waiting) -> Card:

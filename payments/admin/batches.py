@@ -20,9 +20,9 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from core.desk.acts import Act, ActForm, Outcome
-from core.desk.lists import COUNT_LIMIT
+from core.desk.lists import COUNT_LIMIT, Waiting
 from core.desk.marks import Fact, facts, money_mark, mono, page_link, time_mark
-from core.desk.pages import SAFE, Desk, Waiting, staff_of
+from core.desk.pages import SAFE, Desk, staff_of
 from core.models import User
 from core.money import format_money
 from core.templatetags.console_format import chip, moment

@@ -16,9 +16,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.desk.acts import Act, ActForm, Outcome, long_text
-from core.desk.lists import ListFilter
+from core.desk.lists import ListFilter, Waiting
 from core.desk.marks import EMPTY, Fact, facts, found_by, money_mark, mono, page_link, time_mark
-from core.desk.pages import Desk, Waiting
+from core.desk.pages import Desk
 from core.models import User
 from core.templatetags.console_format import chip, moment
 from payments import hooks

@@ -11,9 +11,9 @@ from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core.desk.lists import accounts_named
+from core.desk.lists import Waiting, accounts_named
 from core.desk.marks import EMPTY, Fact, facts, money_mark, mono, page_link, time_mark
-from core.desk.pages import Desk, Waiting
+from core.desk.pages import Desk
 from core.models import User
 from payments.admin.acts import (
     NotPossible,

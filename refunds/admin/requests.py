@@ -15,9 +15,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from certificates.models import Certificate, SearchTerm
-from core.desk.lists import accounts_named, ids_in
+from core.desk.lists import Waiting, accounts_named, ids_in
 from core.desk.marks import money_mark, time_mark
-from core.desk.pages import Desk, Waiting, staff_of
+from core.desk.pages import Desk, staff_of
 from core.models import User
 from refunds.admin.acts import Approve, Fail, Reject
 from refunds.admin.bulk import LIMIT, approve_each, lines_of, totals_of
