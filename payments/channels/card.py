@@ -144,10 +144,10 @@ class CardChannel:
         text = self._signed(body, headers.get("Stripe-Signature", ""), at)
         try:
             event = json.loads(text)
-            kind = event["type"]
+            kind = _kind_in(event)
             if kind not in _REFUND_EVENTS | _CHARGE_EVENTS:
                 # Before anything else of it is read: other kinds of event have other parts.
-                _note_ignored(kind)
+                logger.info("ignored a notification from Stripe of the type %r", kind[:100])
                 return None
             thing = event["data"]["object"]
             if kind in _REFUND_EVENTS:
@@ -301,11 +301,11 @@ def _payment_of(refund: Raw, references: set[str]) -> str:
     return next(iter(ours or names), "")
 
 
-def _note_ignored(kind: Any) -> None:
-    """Log an event that isn't about refunds. Raises TypeError where it has no kind at all."""
-    if not isinstance(kind, str):
+def _kind_in(event: Any) -> str:
+    """An event's type. Raises TypeError and LookupError where it has none."""
+    if not isinstance(event["type"], str):
         raise TypeError("an event's type is a string")
-    logger.info("ignored a notification from Stripe of the type %r", kind[:100])
+    return event["type"]
 
 
 def _notification(event: str, intent: str | None, charge: str | None, refund: str) -> Notification | None:
