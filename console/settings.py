@@ -87,9 +87,9 @@ CSRF_FAILURE_VIEW = "console.errors.csrf_failure"
 # In bytes. The largest form without its files is Apply: 30,000 characters of domains and 64 KiB of CSR, some 360 KiB
 # as browsers write them; Upload takes 256 KiB of certificates and key.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024
-# With its files: the bank's answer has at most 1,000,000 bytes. Twice that, so that a file which is somewhat too large
+# With its files: the bank's answer has at most 1,000,000 bytes. Several times that, so that a file that is too large
 # is answered beside its field. Files of this size stay in memory: a private key is never written to disk.
-LARGEST_REQUEST = FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+LARGEST_REQUEST = FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 # An account's permissions and groups, or the hundred requests that are approved together.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 500

@@ -175,6 +175,13 @@ def test_bad_input_is_said_beside_its_field_and_kept(as_merchant: Client, what: 
     assert not Product.objects.exists()
 
 
+def test_what_is_pasted_is_read_without_what_nobody_can_see(as_merchant: Client) -> None:
+    pasted = {"brand": "\u202eDigi\u2028Cert\0", "price": "\u00a0１２００\u200b", "currency": "ｃｎｙ"}
+    assert as_merchant.post(ADD, {**NEW, **pasted}).status_code == 302
+    product = Product.objects.get()
+    assert (product.brand, product.price, product.currency) == ("Digi Cert", 120_000, "CNY")
+
+
 @pytest.mark.parametrize(
     ("make", "typed", "name"),
     [

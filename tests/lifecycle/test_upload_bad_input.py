@@ -275,7 +275,11 @@ CASES = [
         chain_file=lambda: file(b"\x89PNG\r\n\x1a\n\0\xff"),
     ),
     case(
-        "a chain file too large", "chain_file", "too large", chain="", chain_file=lambda: file(MADE.pem + " " * 300_000)
+        "a chain file too large",
+        "chain_file",
+        "too large",
+        chain="",
+        chain_file=lambda: file(MADE.pem + " " * 4_000_000),
     ),
     case("a key in the chain file", "chain_file", "private key among", chain="", chain_file=lambda: file(MADE.key_pem)),
     # The key

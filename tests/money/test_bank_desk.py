@@ -537,8 +537,9 @@ def test_no_file_is_said_beside_the_field(desk: Client, batch: BankBatch, conten
     assert words in text(answered)
 
 
-def test_file_that_is_too_large_is_refused(desk: Client, batch: BankBatch) -> None:
-    answered = upload(desk, batch, b"x" * 1_500_000)
+@pytest.mark.parametrize("size", [1_500_000, 4_000_000])
+def test_file_that_is_too_large_is_refused_beside_its_field(desk: Client, batch: BankBatch, size: int) -> None:
+    answered = upload(desk, batch, b"x" * size)
     assert answered.status_code == 422
     assert "The file is larger than 1 MB." in text(answered)
 
