@@ -4,13 +4,12 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from core import jobs
 from core.mail import compose
-from core.models import Job, Notice, User
+from core.models import Notice, User
 from payments.channels import Outcome
 from payments.models import Payout
 from payments.services import not_possible, record_failed, record_paid, record_returned, try_again
@@ -21,7 +20,7 @@ from tests.customer import requests
 from tests.customer.pages import panel_of, poll_address, poll_seconds, words
 from tests.factories import NOON
 from tests.money import scripted
-from tests.money.scripted import ScriptedChannel
+from tests.money.scripted import ScriptedChannel, work
 from tests.refunds.cases import DAY, HOUR
 
 RECORDS = "/refunds/"
@@ -46,12 +45,6 @@ def reads(client: Client, request: RefundRequest) -> str:
 def ordered(customer: User, **payments: int) -> tuple[RefundRequest, dict[str, Payout]]:
     request = factories.submit(factories.certificate(customer, payments=payments))
     return request, {payout.channel: payout for payout in Payout.objects.filter(reference=request.reference)}
-
-
-def work(times: int = 1) -> None:
-    for _ in range(times):
-        Job.objects.filter(kind="pay_payout", state=Job.State.QUEUED).update(run_at=Now())
-        jobs.run_due("worker", clock=lambda: NOON)
 
 
 # --- How far each part is ----------------------------------------------------------------------
@@ -94,7 +87,8 @@ def test_what_the_console_gave_up_asking_about_is_with_staff(
 ) -> None:
     request, _ = ordered(customer, card=120_000)
     card.script.extend([scripted.silent()] * jobs.MAX_ATTEMPTS)
-    work(jobs.MAX_ATTEMPTS)
+    for _ in range(jobs.MAX_ATTEMPTS):
+        work()
     text = reads(as_customer, request)
     assert "To Card (being checked by our staff)" in text
     assert "Our staff find out, and send it again if it has not." in text

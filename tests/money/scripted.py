@@ -1,12 +1,15 @@
 """A channel that does as it is told, in the test's own process, and keeps what it was asked."""
 
 from collections import deque
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from core import jobs
+from core.models import Job
 from payments import channels
 from payments.channels import AlreadyRefunded, ChannelRefund, Notification, Outcome, Refused, Unanswered
 from payments.models import Payment, Payout
@@ -81,6 +84,13 @@ def connect(monkeypatch: pytest.MonkeyPatch, channel: str = Channel.CARD) -> Scr
     scripted = ScriptedChannel()
     monkeypatch.setitem(channels._CONNECTED, channel, scripted)
     return scripted
+
+
+def work(*, at: datetime = NOON) -> int:
+    """Let the worker try each queued payout once, whatever its back-off says and however long this takes."""
+    payouts = Q(kind="pay_payout")
+    count = Job.objects.filter(payouts, state=Job.State.QUEUED).update(run_at=Now())
+    return jobs.run_due("worker", clock=lambda: at, limit=count, lane=payouts)
 
 
 def notify(payout: Payout, event: str) -> None:

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
-from django.db.models.functions import Now
 
 from core import jobs
 from core.models import Job, User
@@ -33,7 +32,7 @@ from refunds.services import approve_refund
 from tests import factories
 from tests.factories import NOON
 from tests.money import scripted
-from tests.money.scripted import ScriptedChannel
+from tests.money.scripted import ScriptedChannel, work
 
 LATER = NOON + timedelta(hours=13)
 CARD = {"card": 120_000}
@@ -52,12 +51,6 @@ def sender(db) -> User:
 def ordered(account: User, **payments: int) -> Payout:
     request = factories.submit(factories.certificate(account, payments=payments or CARD))
     return Payout.objects.filter(reference=request.reference).order_by("id")[0]
-
-
-def work(*, at=NOON) -> int:
-    """Whatever the back-off says, every queued payout is due now."""
-    Job.objects.filter(kind="pay_payout", state=Job.State.QUEUED).update(run_at=Now())
-    return jobs.run_due("worker", clock=lambda: at)
 
 
 def again(payout: Payout) -> Payout:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connection
-from django.db.models import Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -16,7 +15,7 @@ from django.urls import reverse
 from core import audit, jobs
 from core.desk.acts import Act, ActForm, Outcome
 from core.encryption import encrypt
-from core.models import Job, Notice, User
+from core.models import Notice, User
 from payments.admin import filters
 from payments.admin.acts import NotPossible, RecordPaid, TryAgain
 from payments.channels import Outcome as ChannelOutcome
@@ -37,7 +36,7 @@ from tests import factories
 from tests.conftest import signed_in
 from tests.factories import NOON
 from tests.money import scripted
-from tests.money.scripted import ScriptedChannel
+from tests.money.scripted import ScriptedChannel, work
 from tests.staff.pages import address, approved, everything, failed_payout, ordered, seen_on
 
 pytestmark = pytest.mark.django_db
@@ -66,13 +65,6 @@ def other(db: None) -> User:
 
 def again(payout: Payout) -> Payout:
     return Payout.objects.get(pk=payout.pk)
-
-
-def work() -> None:
-    """Let the worker try each queued payout once, whatever its back-off says and however long this takes."""
-    payouts = Q(kind="pay_payout")
-    count = Job.objects.filter(payouts, state=Job.State.QUEUED).update(run_at=NOON - DAY)
-    jobs.run_due("worker", clock=lambda: NOON, limit=count, lane=payouts)
 
 
 def handed_over(card: ScriptedChannel, account: User, by: User) -> Payout:
