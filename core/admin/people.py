@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from core import email_changes
 from core.accounts import forget_former_addresses, why_unsettled
 from core.desk.changes import AuditedChanges
-from core.desk.lists import ListFilter, Waiting
+from core.desk.lists import ListFilter, RowForm, Waiting
 from core.desk.marks import EMPTY, time_mark
 from core.email_addresses import shown_email
 from core.forms import TidyForm
@@ -54,7 +54,7 @@ class SuperusersChange(AuditedChanges):
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
-class AccountForm(TidyForm, forms.ModelForm):
+class AccountForm(RowForm):
     """What both forms of an account ask."""
 
     language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES)
@@ -75,7 +75,7 @@ class ChangeAccountForm(AccountForm, UserChangeForm):
 
     class Meta:
         model = User
-        fields = "__all__"  # noqa: DJ007 - the fieldsets below say which
+        fields = "__all__"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

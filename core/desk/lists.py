@@ -1,7 +1,9 @@
 """Lists of the desk: no crafted address fails, no count grows with the table, nothing is added, changed or deleted."""
 
+import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
 from django import forms
@@ -112,7 +114,26 @@ def _id_in(text: str, key: Any) -> Any:
 
 
 class RowForm(TidyForm, forms.ModelForm):
-    """The form of a row that staff write themselves."""
+    """The form of a row that staff write themselves: a page that shows other values than are stored changes nothing."""
+
+    @property
+    def seen(self) -> str:
+        """What the page shows, as a token that it sends back."""
+        return self.data.get("seen", self._token)
+
+    @property
+    def _token(self) -> str:
+        # Without what nobody can write, and what sends its own value back to be compared where it's read.
+        fields = {name: each for name, each in self.fields.items() if not (each.disabled or each.show_hidden_initial)}
+        shown = {name: each.prepare_value(self.get_initial_for_field(each, name)) for name, each in fields.items()}
+        shown = {name: sorted(value) if isinstance(value, list) else value for name, value in shown.items()}
+        return sha256(json.dumps(shown, default=str).encode()).hexdigest()
+
+    def clean(self) -> dict[str, Any]:
+        if self.seen != self._token:
+            words = gettext("This was changed while you were on this page. Open the page again and repeat your change.")
+            self.add_error(None, words)
+        return super().clean()  # type: ignore[return-value]
 
 
 class Waiting(NamedTuple):

@@ -14,7 +14,7 @@ from tests import factories
 from tests.conftest import signed_in
 from tests.customer.pages import words
 from tests.lifecycle.buying import dv, free_dv, multi, ov
-from tests.staff.pages import address, list_of
+from tests.staff.pages import address, list_of, page_shown
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("frozen")]
 
@@ -173,6 +173,19 @@ def test_bad_input_is_said_beside_its_field_and_kept(as_merchant: Client, what: 
     assert errors(page) == [name]
     assert f'id="id_{name}_error"' in page.content.decode()
     assert not Product.objects.exists()
+
+
+def test_a_stale_page_brings_no_earlier_price_back(as_merchant: Client) -> None:
+    product = dv()
+    shown = page_shown(as_merchant, product)
+    assert as_merchant.post(address(product), {**CHANGED, **shown}).status_code == 302
+    page = as_merchant.post(address(product), {**CHANGED, "price": "298.00", **shown})
+    assert "This was changed while you were on this page." in words(page)
+    assert 'name="price" value="298.00"' in page.content.decode()
+    # Sent again it's as stale as before.
+    assert page.context["adminform"].form.seen == shown["seen"]
+    product.refresh_from_db()
+    assert product.price == 31_050
 
 
 def test_what_is_pasted_is_read_without_what_nobody_can_see(as_merchant: Client) -> None:

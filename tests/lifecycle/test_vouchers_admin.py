@@ -17,7 +17,7 @@ from tests.conftest import signed_in
 from tests.customer.pages import words
 from tests.factories import NOON
 from tests.lifecycle.buying import buy, dv, voucher
-from tests.staff.pages import address
+from tests.staff.pages import address, page_shown
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("frozen")]
 
@@ -102,6 +102,16 @@ def test_a_code_is_made_where_none_is_typed(as_marketer: Client, customer: User)
     first, second = Voucher.objects.all()
     assert re.fullmatch(r"[A-Z2-9]{4}(-[A-Z2-9]{4}){3}", first.code)
     assert first.code != second.code
+
+
+def test_a_stale_page_brings_no_earlier_amount_back(as_marketer: Client, customer: User) -> None:
+    kept = voucher(customer)
+    shown = page_shown(as_marketer, kept)
+    assert as_marketer.post(address(kept), {**CHANGED, **shown}).status_code == 302
+    page = as_marketer.post(address(kept), {**CHANGED, "amount": "100.00", **shown})
+    assert "This was changed while you were on this page." in words(page)
+    kept.refresh_from_db()
+    assert kept.amount == 5_500
 
 
 def test_an_unused_voucher_is_changed_and_the_trail_says_so(as_marketer: Client, customer: User) -> None:

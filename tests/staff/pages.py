@@ -1,5 +1,6 @@
 """Every page on which staff act on one row: what it takes to stand before it, who may act, and what it does."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -170,6 +171,12 @@ def seen_on(client: Client, address: str) -> str:
     answer = client.get(address)
     assert answer.status_code == 200
     return answer.context["form"].initial["seen"]
+
+
+def page_shown(client: Client, thing: Model) -> dict[str, str]:
+    """What a row's form carries of what it shows."""
+    [token] = re.findall(r'name="seen" value="([^"]+)"', client.get(address(thing)).content.decode())
+    return {"seen": token}
 
 
 def everything() -> list[Any]:

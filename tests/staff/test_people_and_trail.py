@@ -12,7 +12,7 @@ from core.models import AuditEntry, Job, Notice, User
 from tests import factories
 from tests.conftest import signed_in
 from tests.factories import NOON
-from tests.staff.pages import address, approved, list_of, under_review
+from tests.staff.pages import address, approved, list_of, page_shown, under_review
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +103,20 @@ def test_address_that_staff_replaced_opens_the_account_no_more(as_admin: Client,
     EmailAddress.objects.create(user=customer, email=customer.email, verified=True, primary=True)
     assert as_admin.post(address(customer), account_form(customer, email="new@example.com")).status_code == 302
     assert not EmailAddress.objects.filter(user=customer).exists()
+
+
+def test_a_stale_page_gives_no_permission_or_group_back(as_admin: Client, clerk: User) -> None:
+    permission, group = Permission.objects.get(codename="review_refund"), Group.objects.create(name="Reviewers")
+    for thing, form in ((clerk, account_form(clerk, is_staff="on")), (group, {"name": group.name})):
+        given = {"permissions": [permission.pk], "user_permissions": [permission.pk], "groups": [group.pk]}
+        assert as_admin.post(address(thing), {**form, **given, **page_shown(as_admin, thing)}).status_code == 302
+        stale = {**form, **given, **page_shown(as_admin, thing)}
+        assert as_admin.post(address(thing), form).status_code == 302
+        answer = as_admin.post(address(thing), stale)
+        assert "This was changed while you were on this page." in answer.content.decode()
+    assert not clerk.user_permissions.exists()
+    assert not clerk.groups.exists()
+    assert not group.permissions.exists()
 
 
 def test_a_stale_account_page_does_not_bring_an_earlier_address_back(as_admin: Client, customer: User) -> None:
