@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from console.zones import ZoneSelect
-from core.email_changes import EmailChangeError, EmailTaken, SameEmail, TooManyEmailChanges
+from core.email_changes import EmailChangeError, SameEmail, TooManyEmailChanges
 from core.email_fields import EmailFormField
 from core.forms import PanelForm, TidyForm
 from core.models import User
@@ -52,6 +52,5 @@ class ChangeEmailForm(PanelForm):
 
 _REFUSED = {
     SameEmail: _("This is your address already."),
-    EmailTaken: _("Another account has this address already."),
     TooManyEmailChanges: _("You have asked for too many changes today. Try again tomorrow."),
 }

@@ -10,7 +10,6 @@ The account's row is locked first, then its changes.
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
@@ -56,19 +55,24 @@ class TooManyEmailChanges(EmailChangeError):
 def request_change(account_id: int, new_email: str, *, at: datetime) -> EmailChange:
     """Send a link to the new address, and tell the old one. An earlier request is withdrawn.
 
-    `new_email` is in its stored form, and the password was checked. Raises SameEmail, EmailTaken, TooManyEmailChanges.
+    If another account has the address, its owner is told instead, without a link; the person asking can't tell.
+    `new_email` is in its stored form, and the password was checked. Raises SameEmail and TooManyEmailChanges.
     """
     account = _lock(account_id)
     if new_email == account.email:
         raise SameEmail(new_email)
-    _require_free(new_email, account)
     if account.email_changes.filter(requested_at__gt=at - timedelta(days=1)).count() >= MOST_REQUESTS:
         raise TooManyEmailChanges(account.username)
     for earlier in account.email_changes.filter(state=_S.REQUESTED):
         _withdraw(earlier, at=at)
     change = EmailChange.objects.create(account=account, old_email=account.email, new_email=new_email, requested_at=at)
     audit.record(account, "email_change_requested", by=account, at=at, detail=_detail(change))
-    _tell(change, "email_change_confirm", EmailLink(change.pk, LinkKind.CONFIRM), change.new_email, at=at)
+    if holder := User.objects.filter(email=new_email).first():
+        key = f"account-{account_id}:email-change-{change.pk}:in-use"
+        context = {"username": holder.username, "new_email": new_email}
+        notify(holder, "email_change_in_use", key=key, context=context, at=at)
+    else:
+        _tell(change, "email_change_confirm", EmailLink(change.pk, LinkKind.CONFIRM), new_email, at=at)
     _tell(change, "email_change_requested", EmailLink(change.pk, LinkKind.RESTORE_AFTER_REQUEST), account.email, at=at)
     return change
 
@@ -92,7 +96,6 @@ def confirm_change(link: EmailLink, *, at: datetime) -> EmailChange:
     status = _status_for_confirming(link, change, account, at)
     if status != LinkStatus.WORKS:
         raise DeadEmailLink(status)
-    _require_free(change.new_email, account)
     change.confirm()
     change.confirmed_at = at
     change.save()
@@ -176,15 +179,8 @@ def _status_for_confirming(link: EmailLink, change: EmailChange, account: User, 
     return status if status != LinkStatus.WORKS or is_as_requested else LinkStatus.OVERRULED
 
 
-def _require_free(email: str, account: User) -> None:
-    try:
-        User.objects.require_free_email(email, account)
-    except ValidationError as error:
-        raise EmailTaken(email) from error
-
-
 def _set_email(account: User, email: str, *, unsettled: str = "") -> None:
-    """Raises EmailTaken if another account took the address since we looked."""
+    """Raises EmailTaken if another account has the address."""
     account.email, account.unsettled_email = email, unsettled
     try:
         with transaction.atomic():

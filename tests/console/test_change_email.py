@@ -22,6 +22,7 @@ from core.mail import compose
 from core.models import AuditEntry, EmailChange, Job, Notice, User
 from core.text import drop_invisible
 from tests.conftest import signed_in
+from tests.customer.pages import words
 from tests.factories import NOON, UserFactory
 from tests.staff.pages import address
 
@@ -147,18 +148,35 @@ def test_an_open_session_guesses_the_password_five_times(as_customer: Client, cu
         ("li@example.com.", "Enter a valid email address"),
         ("苏@example.com", "Enter a valid email address"),
         ("\u202aCustomer@Example.com ", "This is your address already."),
-        ("NEIGHBOUR@example.com", "Another account has this address already."),
     ],
 )
-def test_what_is_wrong_is_said_beside_the_field_and_kept(
-    as_customer: Client, neighbour: User, typed: str, sentence: str
-) -> None:
+def test_what_is_wrong_is_said_beside_the_field_and_kept(as_customer: Client, typed: str, sentence: str) -> None:
     answer = ask(as_customer, typed)
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
     assert 'id="id_new_email_error"' in answer.content.decode()
     assert answer.context["form"]["new_email"].value() == drop_invisible(typed)
     assert PASSWORD not in answer.content.decode()
+
+
+def test_an_address_of_another_account_reads_as_free_and_only_its_owner_is_told(
+    as_customer: Client, customer: User, neighbour: User
+) -> None:
+    pages, mails = [], []
+    for new_email in (NEW, "NEIGHBOUR@example.com"):
+        answer = ask(as_customer, new_email)
+        assert (answer.status_code, answer["Location"]) == (302, "/settings/")
+        pages.append(words(as_customer.get("/settings/")).lower().replace(new_email.lower(), "it"))
+        mails.append(sent())
+    free, taken = pages
+    assert free == taken
+    assert mails[0].keys() == {NEW, OLD} and mails[1].keys() == {neighbour.email, OLD}
+    told = mails[1][neighbour.email]
+    assert told.subject == "Your email address is already in use"
+    assert "It's already the address of your account neighbour, so nothing changes." in told.body
+    for text in (told.body, str(told.alternatives)):  # type: ignore[attr-defined]
+        assert "http" not in text and customer.username not in text and "&#" not in text
+    assert (email_of(customer), email_of(neighbour)) == (OLD, "neighbour@example.com")
 
 
 def test_only_the_newest_request_counts_and_it_can_be_withdrawn(as_customer: Client, customer: User) -> None:
