@@ -170,7 +170,10 @@ class AlipayChannel:
         is_signed = self._keys.has_signed(signed_content(signed), fields.get("sign", ""))
         if not (is_signed and fields.get("sign_type") == "RSA2" and fields.get("app_id") == self._app_id):
             raise Forged("the notification is not signed by Alipay for this application")
-        if not _is_about_trade(fields):
+        kind = fields.get("notify_type") or fields.get("msg_method") or _ABOUT_TRADE
+        if kind != _ABOUT_TRADE:
+            # Before anything else of it is read: other kinds of notification have other fields.
+            logger.info("ignored a notification from Alipay of the type %r", kind[:100])
             return None
         _check_age(fields.get("notify_time", ""), at)
         if not fields.keys() & {"out_biz_no", "refund_fee", "gmt_refund"}:
@@ -271,14 +274,6 @@ def _fields_of(body: bytes) -> dict[str, str]:
     if len(fields) != len(pairs):
         raise Forged("the notification has a field twice")
     return fields
-
-
-def _is_about_trade(fields: Mapping[str, str]) -> bool:
-    """Whether a signed notification tells of a trade. Other kinds, which have other fields, are logged and ignored."""
-    kind = fields.get("notify_type") or fields.get("msg_method") or _ABOUT_TRADE
-    if kind != _ABOUT_TRADE:
-        logger.info("ignored a notification from Alipay of the type %r", kind[:100])
-    return kind == _ABOUT_TRADE
 
 
 def _check_age(written: str, at: datetime) -> None:
