@@ -15,18 +15,11 @@ from core.desk.lists import Waiting, accounts_named
 from core.desk.marks import EMPTY, Fact, facts, money_mark, mono, page_link, time_mark
 from core.desk.pages import Desk
 from core.models import User
-from payments.admin.acts import (
-    NotPossible,
-    PayoutAct,
-    RecordFailed,
-    RecordPaid,
-    RecordReturned,
-    SendAgain,
-    TryAgain,
-)
+from payments.admin.acts import NotPossible, PayoutAct, SendAgain, TryAgain
 from payments.admin.filters import ChannelFilter, MovementFilter, StateFilter, handed_over, to_make_good, to_send
 from payments.admin.ledger import entry_lines
 from payments.admin.marks import READ_ALONG, batch_of, payout_chip, successor_of
+from payments.admin.record_acts import RecordFailed, RecordPaid, RecordReturned
 from payments.admin.standing import advice_for, job_state, refund_found, why_no_buttons
 from payments.admin.totals import export_view, totals_view
 from payments.days import zone_name

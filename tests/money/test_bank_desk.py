@@ -15,7 +15,7 @@ from django.views.debug import SafeExceptionReporterFilter
 from core import audit
 from core.encryption import encrypt
 from core.models import AuditEntry, User
-from payments.admin import batches
+from payments.admin import bank_answers, batches
 from payments.models import BankAccount, BankBatch, Payment, Payout
 from payments.payers import Payer
 from payments.services import bank, hand_out, payer_of, record_paid
@@ -507,7 +507,7 @@ def test_file_with_wrong_lines_is_shown_line_by_line_and_nothing_is_recorded(
 def test_many_wrong_lines_are_told_to_a_limit(
     desk: Client, batch: BankBatch, payouts: list[Payout], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "MOST_PROBLEMS", 2)
+    monkeypatch.setattr(bank_answers, "MOST_PROBLEMS", 2)
     answered = upload(desk, batch, answer(*[line(payouts[0], result="x") for _ in range(5)]))
     assert len(answered.context["problems"]) == 2
     assert "… and 3 more" in text(answered)

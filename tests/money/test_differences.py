@@ -12,7 +12,8 @@ from django.urls import reverse
 from certificates.models import Certificate
 from core import audit
 from core.models import User
-from payments.admin.differences import ADVICE, STATE_MARKS, DifferenceAdmin, Dismiss, Keep
+from payments.admin.difference_acts import Dismiss, Keep
+from payments.admin.differences import ADVICE, STATE_MARKS, DifferenceAdmin
 from payments.channels import ChannelRefund, Outcome
 from payments.exceptions import NotYours
 from payments.models import Difference, Payout

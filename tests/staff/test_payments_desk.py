@@ -17,7 +17,8 @@ from core.desk.acts import Act, ActForm, Outcome
 from core.encryption import encrypt
 from core.models import Notice, User
 from payments.admin import filters
-from payments.admin.acts import NotPossible, RecordPaid, TryAgain
+from payments.admin.acts import NotPossible, TryAgain
+from payments.admin.record_acts import RecordPaid
 from payments.channels import Outcome as ChannelOutcome
 from payments.models import BankBatch, BatchLine, Difference, Payout
 from payments.services import (
