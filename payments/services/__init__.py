@@ -30,7 +30,7 @@ from payments.services.bank_accounts import (
     record_bank_account,
 )
 from payments.services.bank_answers import AnswerSummary, import_answer, may_import_answer
-from payments.services.differences import Candidate, take_in
+from payments.services.differences import Candidate
 from payments.services.notifications import receive_notification, take_notification
 from payments.services.ordering import Part, order_payouts, queue_waiting
 from payments.services.outcomes import hand_over, settle
@@ -69,6 +69,7 @@ from payments.services.resolving import (
 )
 from payments.services.sending import pay_payout
 from payments.services.settling import is_in_steps, not_in_steps
+from payments.services.taking_in import take_in
 
 __all__ = [
     "AccountFixed",

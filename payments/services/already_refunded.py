@@ -15,7 +15,7 @@ from core.models import User
 from payments.channels import ChannelRefund, Outcome
 from payments.days import books_day
 from payments.models import Difference, Payout
-from payments.services import differences, settling
+from payments.services import differences, settling, taking_in
 from payments.services.outcomes import settle
 from payments.states import CLOSES_REFUND, UNDER_WAY, DifferenceKind, PayoutState
 
@@ -29,7 +29,7 @@ def hand_over_refunded(
     filed as paid there and not here: a person must say what it was before the refund can be given up.
     """
     channel, payment_id = Payout.objects.values_list("channel", "payment_id").get(pk=payout_id)
-    owners = [(refund, differences.payout_of(channel, refund)) for refund in refunds]
+    owners = [(refund, taking_in.payout_of(channel, refund)) for refund in refunds]
     own = [each for each, owner in owners if owner and owner.pk == payout_id and each.outcome != Outcome.FAILED]
     if own:
         return settle(payout_id, own[0], at=at)
@@ -37,7 +37,7 @@ def hand_over_refunded(
         payout = settling.lock(payout_id)
         for refund, owner in owners:
             if owner is None:
-                differences.take_in(channel, refund, at=at)
+                taking_in.take_in(channel, refund, at=at)
         _hand_over(payout, reason, at=at)
     return None
 
@@ -101,7 +101,7 @@ def record_paid_before(
     difference = differences.file(
         DifferenceKind.MISSING_HERE,
         payout.channel,
-        differences.subject_of(refund),
+        taking_in.subject_of(refund),
         at=at,
         day=day,
         external_reference=refund.reference,

@@ -8,8 +8,8 @@ from typing import Any
 
 from core import jobs
 from payments.channels import ChannelRefund, Forged, Notification, connected
-from payments.services.differences import take_in
 from payments.services.sending import Settled
+from payments.services.taking_in import take_in
 
 # How long news of a channel wait that is not connected any more.
 UNCONNECTED_POLL = timedelta(minutes=5)

@@ -9,8 +9,9 @@ from django.db.models import Count, QuerySet, Sum
 
 from payments.channels import ChannelRefund, Outcome
 from payments.models import Difference, Payout
-from payments.services import differences
-from payments.services.differences import LISTS_EVENTS, UNRESOLVED
+from payments.services import differences, taking_in
+from payments.services.differences import UNRESOLVED
+from payments.services.taking_in import LISTS_EVENTS
 from payments.states import DifferenceKind, PayoutState
 
 
@@ -66,12 +67,12 @@ def reconcile(channel: str, day: date, listed: Iterable[ChannelRefund], *, at: d
 
 def _compare(comparison: Comparison, refund: ChannelRefund, *, at: datetime) -> int | None:
     """Take one refund of the list in; return the payout that it turned out to be."""
-    payout = differences.payout_of(comparison.channel, refund)
-    if payout is None or not differences.agrees(payout, refund):
+    payout = taking_in.payout_of(comparison.channel, refund)
+    if payout is None or not taking_in.agrees(payout, refund):
         with transaction.atomic():
-            _note(comparison, differences.take_in(comparison.channel, refund, at=at, day=comparison.day))
-        payout = differences.payout_of(comparison.channel, refund)
-    if payout is None or not differences.is_the_payouts(payout, refund):
+            _note(comparison, taking_in.take_in(comparison.channel, refund, at=at, day=comparison.day))
+        payout = taking_in.payout_of(comparison.channel, refund)
+    if payout is None or not taking_in.is_the_payouts(payout, refund):
         return None
     is_paid = refund.outcome == Outcome.PAID and payout.booked_on is not None
     if is_paid and payout.booked_on != comparison.day:

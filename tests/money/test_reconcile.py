@@ -17,7 +17,7 @@ from payments import channels
 from payments.channels import ChannelRefund, Outcome, Unanswered
 from payments.models import Difference, LedgerEntry, Payment, Payout
 from payments.services import reconcile, record_failed, record_paid, record_returned, take_in
-from payments.services.differences import agrees
+from payments.services.taking_in import agrees
 from payments.states import Channel
 from tests import factories
 from tests.factories import NOON
