@@ -7,15 +7,12 @@ https://opendocs.alipay.com/support/01rawa, https://docs.open.alipay.com/api_1/a
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
-from uuid import UUID
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -35,7 +32,9 @@ from payments.channels.alipay_answers import (
     words_of,
 )
 from payments.channels.alipay_bills import BillLine, refunds_in
-from payments.channels.alipay_gateway import Gateway, read_time
+from payments.channels.alipay_gateway import Gateway
+from payments.channels.alipay_notifications import check_age, fields_of, notification_in
+from payments.channels.alipay_ours import our_keys, our_payments, our_payout, our_references, stored_as
 from payments.channels.alipay_signing import Keys, signed_content
 from payments.channels.base import AlreadyRefunded, ChannelRefund, Forged, Notification, Outcome, Refused, Unanswered
 from payments.days import span_of
@@ -50,17 +49,11 @@ SETTINGS = ("ALIPAY_APP_ID", "ALIPAY_PRIVATE_KEY", "ALIPAY_PUBLIC_KEY")
 SANDBOX = "alipaydev.com"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
-# A notification is repeated until it is answered, for 24 hours and 22 minutes.
-OLDEST_NOTIFICATION = timedelta(hours=25)
-CLOCKS_DIFFER_BY = timedelta(minutes=10)
-# Bytes.
-LARGEST_NOTIFICATION = 64 * 1024
 # A bill is out at nine on the next day, usually.
 BILL_IS_OUT_AFTER = timedelta(hours=12)
 PAGE = 500
 
 _ALIPAYS_NUMBER = re.compile(r"20[0-9]{26}")
-_EVENT = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # The `notify_type` of all notifications about a trade: paid, closed, refunded.
 _ABOUT_TRADE = "trade_status_sync"
 
@@ -165,7 +158,7 @@ class AlipayChannel:
     # --- Notifications -------------------------------------------------------------------------
 
     def read_notification(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> Notification | None:
-        fields = _fields_of(body)
+        fields = fields_of(body)
         signed = {name: value for name, value in fields.items() if name not in {"sign", "sign_type"}}
         is_signed = self._keys.has_signed(signed_content(signed), fields.get("sign", ""))
         if not (is_signed and fields.get("sign_type") == "RSA2" and fields.get("app_id") == self._app_id):
@@ -175,15 +168,15 @@ class AlipayChannel:
             # Before anything else of it is read: other kinds of notification have other fields.
             logger.info("ignored a notification from Alipay of the type %r", kind[:100])
             return None
-        _check_age(fields.get("notify_time", ""), at)
+        check_age(fields.get("notify_time", ""), at)
         if not fields.keys() & {"out_biz_no", "refund_fee", "gmt_refund"}:
             return None
-        return _notification(fields)
+        return notification_in(fields)
 
     def ask(self, notification: Notification) -> list[ChannelRefund]:
-        payment = _payments(reference=notification.payment_reference).first()
+        payment = our_payments(reference=notification.payment_reference).first()
         currency = payment.currency if payment else "CNY"
-        payout = _payout_of(payment, notification.key)
+        payout = our_payout(payment, notification.key)
         refund = self._find(notification.payment_reference, notification.key, currency, payout=payout)
         return [refund] if refund else []
 
@@ -232,72 +225,6 @@ def _is_over(refund: ChannelRefund, payout: Payout | None) -> bool:
     return refund.outcome == Outcome.FAILED and is_repeated
 
 
-def _payout_of(payment: Payment | None, number: str) -> Payout | None:
-    """The payout whose key a refund of this payment bears, where one does."""
-    if payment is None or not _is_key(number):
-        return None
-    return Payout.objects.filter(channel=Channel.ALIPAY, payment=payment, key=number).first()
-
-
-def _is_key(number: str) -> bool:
-    """Whether a refund's number is written as a payout's key is."""
-    try:
-        return str(UUID(number)) == number
-    except ValueError:
-        return False
-
-
-def _stored_as(trade: str, order: str, ours: Iterable[str]) -> str:
-    """A payment's reference as we store it, else Alipay's number."""
-    return order if order in ours and trade not in ours else trade or order
-
-
-def _our_references(names: Iterable[str]) -> set[str]:
-    ours = _payments(reference__in=[name for name in names if name])
-    return set(ours.values_list("reference", flat=True))
-
-
-# --- Notifications -----------------------------------------------------------------------------
-
-
-def _fields_of(body: bytes) -> dict[str, str]:
-    """The fields of a form in UTF-8. Raises Forged for anything else, and for a field twice."""
-    if len(body) > LARGEST_NOTIFICATION:
-        raise Forged("the notification is too large")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=200
-        )
-    except ValueError:
-        raise Forged("the notification is no form in UTF-8") from None
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise Forged("the notification has a field twice")
-    return fields
-
-
-def _check_age(written: str, at: datetime) -> None:
-    """Raises Forged for a time from which no notification comes at `at`."""
-    try:
-        told = read_time(written)
-    except ValueError:
-        raise Forged("the notification says no time") from None
-    if not -CLOCKS_DIFFER_BY <= at - told <= OLDEST_NOTIFICATION:
-        raise Forged("the notification is of another time")
-
-
-def _notification(fields: Mapping[str, str]) -> Notification:
-    """Raises Forged for numbers that Alipay does not have."""
-    trade, order = fields.get("trade_no", ""), fields.get("out_trade_no", "")
-    # A refund made without a number of its own goes by the merchant's number of the trade.
-    number = fields.get("out_biz_no") or order
-    event = fields.get("notify_id", "")
-    named = [number, trade or order, order or trade]
-    if not (_EVENT.fullmatch(event) and all(NUMBER.fullmatch(name) for name in named)):
-        raise Forged("numbers are not Alipay's")
-    return Notification(event, _stored_as(trade, order, _our_references([trade, order])), number)
-
-
 # --- Bills -------------------------------------------------------------------------------------
 
 
@@ -315,10 +242,10 @@ def _lines_of(bill: bytes, day: date) -> list[BillLine]:
 
 
 def _read_lines(lines: list[BillLine]) -> Iterator[ChannelRefund]:
-    references = _our_references({name for line in lines for name in (line.trade, line.order)})
-    keys = _our_keys({line.number for line in lines})
+    references = our_references({name for line in lines for name in (line.trade, line.order)})
+    keys = our_keys({line.number for line in lines})
     for line in lines:
-        payment = _stored_as(line.trade, line.order, references)
+        payment = stored_as(line.trade, line.order, references)
         yield ChannelRefund(
             reference=reference_of(line.trade, line.number),
             outcome=Outcome.PAID,
@@ -328,14 +255,3 @@ def _read_lines(lines: list[BillLine]) -> Iterator[ChannelRefund]:
             key=line.number if (line.number, payment) in keys else "",
             payment_reference=payment,
         )
-
-
-def _our_keys(numbers: set[str]) -> set[tuple[str, str]]:
-    """The keys of payouts among the numbers, each with its payment's reference."""
-    ours = Payout.objects.filter(channel=Channel.ALIPAY, key__in=[number for number in numbers if _is_key(number)])
-    return {(str(key), reference) for key, reference in ours.values_list("key", "payment__reference")}
-
-
-def _payments(**found: Any) -> QuerySet[Payment]:
-    """Alipay's among ours; with the condition of the index of references."""
-    return Payment.objects.exclude(reference="").filter(channel=Channel.ALIPAY, **found)

@@ -6,7 +6,6 @@ definite refusal has a key of its own.
 https://docs.stripe.com/api/idempotent_requests, https://docs.stripe.com/api/refunds
 """
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,30 +18,17 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 
-from payments.channels.base import AlreadyRefunded, ChannelRefund, Forged, Notification, Outcome, Refused, Unanswered
-from payments.channels.card_refunds import (
-    NAME,
-    OUTCOMES,
-    REFERENCE,
-    Raw,
-    checked,
-    key_of,
-    names_of_payment,
-    plain,
-    read,
-    to_stripe,
-)
+from payments.channels.base import AlreadyRefunded, ChannelRefund, Notification, Outcome, Refused, Unanswered
+from payments.channels.card_notifications import read_event, signed_text
+from payments.channels.card_ours import our_payouts, our_references, payment_of
+from payments.channels.card_refunds import OUTCOMES, REFERENCE, Raw, checked, key_of, plain, read, to_stripe
 from payments.days import span_of
 from payments.models import Payment, Payout
 from payments.states import Channel, PayoutState
 
-logger = logging.getLogger(__name__)
-
 # Without these it is not connected. STRIPE_WEBHOOK_SECRET is needed to be notified, not to pay.
 SETTINGS = ("STRIPE_API_KEY",)
 
-# Seconds between the moment a notification was signed and the one it is read at, either way.
-REPLAY_WINDOW = 300
 PAGE = 100
 
 # At INFO the SDK repeats each address and what the API said, word for word; here it is told redacted.
@@ -51,9 +37,6 @@ logging.getLogger("stripe").setLevel(logging.WARNING)
 stripe.enable_telemetry = False
 
 _BEST_FIRST = [Outcome.PAID, Outcome.PENDING, Outcome.FAILED]
-
-_REFUND_EVENTS = {"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"}
-_CHARGE_EVENTS = {"charge.refunded"}
 
 # Of these types Stripe says that nothing was done. Every other error, the keys' and the limits' too, is put right by
 # waiting or in the settings.
@@ -141,22 +124,7 @@ class CardChannel:
 
     def read_notification(self, body: bytes, headers: Mapping[str, str], *, at: datetime) -> Notification | None:
         """Here `key` is always Stripe's own number: a key of ours may have a refund for each of its attempts."""
-        text = self._signed(body, headers.get("Stripe-Signature", ""), at)
-        try:
-            event = json.loads(text)
-            kind = _kind_in(event)
-            if kind not in _REFUND_EVENTS | _CHARGE_EVENTS:
-                # Before anything else of it is read: other kinds of event have other parts.
-                logger.info("ignored a notification from Stripe of the type %r", kind[:100])
-                return None
-            thing = event["data"]["object"]
-            if kind in _REFUND_EVENTS:
-                return _notification(event["id"], thing.get("payment_intent"), thing.get("charge"), thing["id"])
-            return _notification(event["id"], thing.get("payment_intent"), thing["id"], "")
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            # Refused although Stripe signed it: Stripe repeats it for three days and shows the failure in its
-            # dashboard, so there's time to update this console and still read it.
-            raise Forged("the notification has not the form of an event of Stripe's") from None
+        return read_event(signed_text(body, headers.get("Stripe-Signature", ""), self._webhook_secret, at=at))
 
     def ask(self, notification: Notification) -> list[ChannelRefund]:
         if notification.key:
@@ -164,23 +132,6 @@ class CardChannel:
         else:
             told = self._list(_payment_parameter(notification.payment_reference))
         return self._read_all(told)
-
-    def _signed(self, body: bytes, signature: str, at: datetime) -> str:
-        """The body as text, signed by Stripe around `at`. Raises Forged."""
-        if not self._webhook_secret:
-            raise Forged("no secret is set to check the signature by")
-        try:
-            text = body.decode("utf-8")
-            # While the secret is changed the header has a signature by each; the SDK takes any.
-            stripe.WebhookSignature.verify_header(text, signature, self._webhook_secret)
-            signed_at = int(next(item[2:] for item in signature.split(",") if item.startswith("t=")))
-        except Exception:
-            # Also what the SDK stumbles over, such as signatures that are not ASCII.
-            raise Forged("the notification's signature is not Stripe's") from None
-        # The SDK compares with this machine's clock only.
-        if abs(int(at.timestamp()) - signed_at) > REPLAY_WINDOW:
-            raise Forged("the notification was signed at another time")
-        return text
 
     # --- Lists ---------------------------------------------------------------------------------
 
@@ -204,13 +155,13 @@ class CardChannel:
 
     def _read_all(self, refunds: list[Raw]) -> list[ChannelRefund]:
         """What Stripe has, under our keys and references; without attempts that failed before the present one."""
-        payouts, references = _our_payouts(refunds), _our_references(refunds)
+        payouts, references = our_payouts(refunds), our_references(refunds)
 
         def known(refund: Raw) -> ChannelRefund | None:
             payout = payouts.get(key_of(refund))
             if payout and _is_over(refund, payout):
                 return None
-            return read(refund, key=key_of(refund) if payout else "", payment=_payment_of(refund, references))
+            return read(refund, key=key_of(refund) if payout else "", payment=payment_of(refund, references))
 
         return self._understood(lambda: [found for refund in refunds if (found := known(refund))])
 
@@ -280,43 +231,6 @@ def _is_over(refund: Raw, payout: Payout) -> bool:
     if payout.state == PayoutState.PAID:
         return refund["id"] != payout.external_reference
     return (refund.get("metadata") or {}).get("attempt") != str(_attempt(payout))
-
-
-def _our_payouts(refunds: list[Raw]) -> dict[str, Payout]:
-    """Payouts of ours by their key. Metadata can be written by hand: a key that no payout has is none of ours."""
-    keys = {key for refund in refunds if (key := key_of(refund))}
-    return {str(payout.key): payout for payout in Payout.objects.filter(channel=Channel.CARD, key__in=keys)}
-
-
-def _our_references(refunds: list[Raw]) -> set[str]:
-    names = {name for refund in refunds for name in names_of_payment(refund)}
-    ours = Payment.objects.exclude(reference="").filter(channel=Channel.CARD, reference__in=names)
-    return set(ours.values_list("reference", flat=True))
-
-
-def _payment_of(refund: Raw, references: set[str]) -> str:
-    """The payment's reference as we store it, else Stripe's: both the intent's and the charge's name it."""
-    names = names_of_payment(refund)
-    ours = [name for name in names if name in references]
-    return next(iter(ours or names), "")
-
-
-def _kind_in(event: Any) -> str:
-    """An event's type. Raises TypeError and LookupError where it has none."""
-    if not isinstance(event["type"], str):
-        raise TypeError("an event's type is a string")
-    return event["type"]
-
-
-def _notification(event: str, intent: str | None, charge: str | None, refund: str) -> Notification | None:
-    """None for a refund of no payment, such as one of a customer's cash balance. Raises ValueError."""
-    told = {"payment_intent": intent, "charge": charge}
-    payment = _payment_of(told, _our_references([told]))
-    if not payment:
-        return None
-    if not (NAME.fullmatch(event) and (not refund or NAME.fullmatch(refund))):
-        raise ValueError("names are not Stripe's")
-    return Notification(event=event, payment_reference=payment, key=refund)
 
 
 # --- The SDK's answers -------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from django.core.management import call_command
 
 from core import bounded
 from core.models import Job
-from payments.channels import Forged, Notification, Outcome, Refused, Unanswered, alipay, alipay_gateway
+from payments.channels import Forged, Notification, Outcome, Refused, Unanswered, alipay_gateway
 from payments.channels.alipay_answers import ALREADY_REFUNDED, REFUSALS
+from payments.channels.alipay_notifications import LARGEST_NOTIFICATION
 from payments.exceptions import AmountsDiffer, RefundFound
 from payments.models import Difference, Payment, Payout
 from payments.services import not_possible, receive_notification, record_failed, record_paid, try_again
@@ -617,7 +618,7 @@ def _forged(body: bytes) -> list[bytes]:
         body + b"&a=%ff",
         body + b"&a=\xff",
         body.decode().encode("utf-16"),
-        body + b"&a=" + b"x" * alipay.LARGEST_NOTIFICATION,
+        body + b"&a=" + b"x" * LARGEST_NOTIFICATION,
         body + b"".join(b"&a%d=1" % number for number in range(300)),
     ]
 
@@ -631,7 +632,7 @@ def test_forged_notification_is_refused(paid, alipay_fake, alipay_channel, numbe
 def test_notification_that_is_no_plain_form_is_refused_even_when_signed(paid, alipay_fake, alipay_channel):
     key = str(paid.key)
     with pytest.raises(Forged, match="too large"):
-        read(alipay_channel, alipay_fake.notification(key, body="x" * alipay.LARGEST_NOTIFICATION))
+        read(alipay_channel, alipay_fake.notification(key, body="x" * LARGEST_NOTIFICATION))
     with pytest.raises(Forged, match="no form"):
         read(alipay_channel, alipay_fake.notification(key, **{f"a{number}": "1" for number in range(200)}))
     with pytest.raises(Forged, match="no form"):
