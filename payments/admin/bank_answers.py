@@ -11,7 +11,8 @@ from core.desk.acts import Act, ActForm, Outcome
 from core.money import format_money
 from core.templatetags.console_format import moment
 from payments.admin.batch_totals import batch_facts
-from payments.channels.bank import ANSWER_COLUMNS, LARGEST_ANSWER, BadFile, FileProblem
+from payments.channels.bank import ANSWER_COLUMNS, LARGEST_ANSWER
+from payments.channels.bank_lines import BadFile, FileProblem
 from payments.exceptions import NotYours
 from payments.models import BankBatch, Payout
 from payments.services import AnswerSummary, import_answer, may_import_answer

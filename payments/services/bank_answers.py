@@ -13,7 +13,8 @@ from core import audit
 from core.models import User
 from core.money import format_money
 from payments.channels import ChannelRefund, Outcome
-from payments.channels.bank import AnswerLine, BadFile, FileProblem, payouts_named, read_answer
+from payments.channels.bank import AnswerLine, payouts_named, read_answer
+from payments.channels.bank_lines import BadFile, FileProblem
 from payments.days import books_day
 from payments.exceptions import AmountsDiffer, MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken, RefundFound
 from payments.models import BankBatch, Difference, Payout

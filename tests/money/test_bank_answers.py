@@ -7,7 +7,8 @@ from core.models import AuditEntry, User
 from core.money import plain_amount
 from payments import services
 from payments.channels import ChannelRefund, Outcome
-from payments.channels.bank import ANSWER_COLUMNS, BadFile
+from payments.channels.bank import ANSWER_COLUMNS
+from payments.channels.bank_lines import BadFile
 from payments.exceptions import AmountsDiffer, NotYours, RefundFound
 from payments.models import BankBatch, Difference, LedgerEntry, Payout
 from payments.services import (

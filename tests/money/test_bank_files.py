@@ -15,13 +15,12 @@ from payments.channels.bank import (
     COLUMNS,
     LARGEST_ANSWER,
     AnswerLine,
-    BadFile,
     BatchRow,
-    FileProblem,
     read_answer,
     read_statement,
     write_batch,
 )
+from payments.channels.bank_lines import BadFile, FileProblem
 from payments.payers import Payer
 from tests.factories import NOON
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from core.money import format_money
 from payments.channels import ChannelRefund, Unanswered, bank, connected, missing_settings
+from payments.channels.bank_lines import BadFile
 from payments.days import books_day, zone_name
 from payments.models import Difference, Payout
 from payments.services import Comparison, reconcile
@@ -105,7 +106,7 @@ def _statement(day: date, file: str | None) -> list[ChannelRefund]:
         refunds = bank.read_statement(_content(Path(file)))
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror or error}", returncode=WRONG_USAGE) from error
-    except bank.BadFile as error:
+    except BadFile as error:
         problems = "\n".join(f"{file}: {problem}" for problem in error.problems)
         raise CommandError(problems, returncode=WRONG_USAGE) from error
     of_day = [refund for refund in refunds if refund.at is None or books_day(Channel.BANK, refund.at) == day]
