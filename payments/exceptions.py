@@ -17,6 +17,14 @@ class RefundFound(PaymentsError):
     """The channel gave money of this payment back by itself: until a person has looked, no more may be ordered."""
 
 
+class FoundUnderAnother(RefundFound):
+    """That refund has another outside reference than the one that was given; `difference` is it."""
+
+    def __init__(self, difference: Any) -> None:
+        super().__init__(str(difference))
+        self.difference = difference
+
+
 class NotInSteps(PaymentsError):
     """The channel can't refund the payout's amount, since it's not a multiple of its step; the message is for staff."""
 

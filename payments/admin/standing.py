@@ -146,9 +146,14 @@ def _part(payout: Payout) -> str:
 
 
 def refund_found(payout: Payout) -> Difference | None:
-    """What closes every other refund of the payment: one that the channel made by itself."""
+    """What closes every other refund of the payment: one that the channel made by itself.
+
+    One that says how much before one that doesn't, and one that waits for a decision before one that was kept.
+    """
     closing = Difference.objects.closing_refunds().filter(payment=payout.payment_id)
-    return closing.order_by("pk").first()
+    return min(
+        closing, key=lambda each: (each.amount is None, each.state == DifferenceState.KEPT, each.pk), default=None
+    )
 
 
 def refund_found_sentence(payout: Payout) -> str:

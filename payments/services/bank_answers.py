@@ -16,7 +16,15 @@ from payments.channels import ChannelRefund, Outcome
 from payments.channels.bank import AnswerLine, payouts_named, read_answer
 from payments.channels.bank_lines import BadFile, FileProblem
 from payments.days import books_day
-from payments.exceptions import AmountsDiffer, MoreThanPaid, NotYours, PayoutMoved, ReferenceTaken, RefundFound
+from payments.exceptions import (
+    AmountsDiffer,
+    FoundUnderAnother,
+    MoreThanPaid,
+    NotYours,
+    PayoutMoved,
+    ReferenceTaken,
+    RefundFound,
+)
 from payments.models import BankBatch, Difference, Payout
 from payments.services.already_refunded import record_paid_before
 from payments.services.bank import lock_many
@@ -171,6 +179,13 @@ class _Answer:
         except AmountsDiffer as error:
             reason = _("is undecided as %(difference)s, which is of another amount") % {"difference": error.difference}
             raise BadFile([line.problem("reference", reason)]) from error
+        except FoundUnderAnother as error:
+            told = {"reference": error.difference.external_reference, "difference": error.difference}
+            reason = _(
+                "is another transfer than %(reference)s, which the bank already made for this payment and which is "
+                "undecided as %(difference)s"
+            )
+            raise BadFile([line.problem("reference", reason % told)]) from error
         except RefundFound as error:
             reason = _(
                 "cannot be paid: the bank itself gave money of this payment back, and nobody has decided on that"

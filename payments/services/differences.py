@@ -151,6 +151,17 @@ def of_other_amount(payout: Payout, external_reference: str) -> Difference | Non
     return found.exclude(amount=payout.amount, currency=payout.currency).order_by("id").first()
 
 
+def found_under_another(payout: Payout, external_reference: str) -> Difference | None:
+    """What is undecided of the payout's payment at the channel where all of it has other references than this.
+
+    Not what was assigned to one certificate, nor a refusal without a reference: a person who found out which refund
+    that meant records the payout under the refund's reference.
+    """
+    found = Difference.objects.of_nobody_knows_which().filter(payment=payout.payment_id).exclude(external_reference="")
+    by_reference = {each.external_reference: each for each in found.order_by("-id")}
+    return None if external_reference in by_reference else next(iter(reversed(by_reference.values())), None)
+
+
 def heal_by_reference(payout: Payout, external_reference: str, *, at: datetime) -> None:
     """What a channel has under this reference turned out to be this locked payout, inside `certificates_follow`."""
     for pk in _known_as(payout, external_reference).filter(state__in=UNRESOLVED).values_list("pk", flat=True):

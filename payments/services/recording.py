@@ -14,6 +14,7 @@ from payments.days import books_day
 from payments.exceptions import (
     AmountsDiffer,
     DayImpossible,
+    FoundUnderAnother,
     NotYours,
     PayoutMoved,
     ReferenceMissing,
@@ -140,7 +141,7 @@ def record_paid(
     `day` is that of the channel's books, today's by default. One that came back is made good by a new one, which is
     returned. Raises NotYours, StalePage, PayoutMoved (the worker pays it, or somebody was quicker), ReferenceMissing,
     ReferenceTaken, AmountsDiffer (the channel's refund under it is of another amount), DayImpossible, MoreThanPaid and
-    RefundFound.
+    RefundFound (FoundUnderAnother where the channel gave money of the payment back under another reference).
     """
     external_reference = external_reference.strip()
     if not external_reference:
@@ -169,6 +170,9 @@ def _record_paid(
         raise ReferenceTaken(external_reference)
     if other := differences.of_other_amount(payout, external_reference):
         raise AmountsDiffer(other)
+    if not found and (another := differences.found_under_another(payout, external_reference)):
+        # Recorded now, the customer could have both refunds, with one of them in our books.
+        raise FoundUnderAnother(another)
     differences.heal_by_reference(payout, external_reference, at=at)
     paid = payout if payout.state in UNDER_WAY else _ordered_anew(payout, at=at)
     paid.recorded_by = by

@@ -248,6 +248,19 @@ def test_a_transfer_made_before_of_another_amount_makes_the_payout_wait(
     assert told == f"line 2: reference: is undecided as {Difference.objects.get()}, which is of another amount"
 
 
+def test_a_transfer_made_before_is_decided_before_another_is_recorded_for_its_payout(
+    batch: BankBatch, payouts: list[Payout], sender: User
+) -> None:
+    imported(batch, before(payouts[0]), by=sender)
+    with pytest.raises(RefundFound):
+        record_paid(payouts[0].pk, "B-new", by=sender, at=LATER)
+    [told] = refused(batch, line(payouts[0], reference="B-new"), by=sender)
+    assert told == (
+        "line 2: reference: is another transfer than B-old, which the bank already made for this payment and which is "
+        f"undecided as {Difference.objects.get()}"
+    )
+
+
 def test_the_same_transfer_made_before_is_filed_once(batch: BankBatch, payouts: list[Payout], sender: User) -> None:
     imported(batch, before(payouts[0]), by=sender)
     assert imported(batch, before(payouts[0]), failed(payouts[1]), by=sender).known == 1
@@ -376,7 +389,7 @@ def test_money_that_the_bank_gave_back_by_itself_stops_a_payout_that_had_failed(
     reference = payouts[0].payment.reference
     take_in("bank", ChannelRefund("B-9", Outcome.PAID, 120_000, "CNY", payment_reference=reference), at=LATER)
     [told] = refused(batch, line(payouts[0]), by=sender)
-    assert told.startswith("line 2: payout: cannot be paid: the bank itself gave money")
+    assert told.startswith("line 2: reference: is another transfer than B-9, which the bank already made")
 
 
 def test_what_only_recording_finds_out_undoes_the_whole_file(

@@ -554,6 +554,74 @@ def test_cashier_reads_under_which_number_a_payout_is_to_be_recorded(
     assert "record the payout as paid under ch-9, which settles the difference" in page(as_cashier, payout)
 
 
+@pytest.mark.broken_books  # a difference that no reconciliation has filed
+@pytest.mark.parametrize("decision", [None, "keep"])
+def test_cashier_may_not_record_as_paid_under_another_number_than_the_refund_found(
+    as_cashier: Client, cashier: User, customer: User, approver: User, decision: str | None
+) -> None:
+    payout = ordered(customer, approver, payments={"alipay": 500})
+    found = refund_found(payout)
+    if decision:
+        keep_difference(found.pk, by=cashier, at=NOON)
+    before = everything()
+    answer = send(as_cashier, payout, "record-paid", external_reference="unrelated-1")
+    assert answer.status_code == 422
+    [error] = answer.context["form"].non_field_errors()
+    assert f"gave CNY 5.00 of this payment back ({found}, ch-9)" in error.replace("\xa0", " ")
+    assert "record the payout as paid under ch-9" in error
+    assert "Otherwise explain the difference" in error
+    assert 'value="unrelated-1"' in answer.content.decode()
+    assert everything() == before
+    dismiss_difference(found.pk, "A gift of the shop.", by=cashier, at=NOON)
+    send(as_cashier, payout, "record-paid", external_reference="unrelated-1")
+    assert again(payout).state == PayoutState.PAID
+
+
+@pytest.mark.broken_books
+def test_cashier_records_one_of_two_refunds_found_under_its_number(
+    as_cashier: Client, customer: User, approver: User
+) -> None:
+    payout = ordered(customer, approver, payments={"alipay": 500})
+    found = refund_found(payout)
+    Difference.objects.create(
+        channel=payout.channel,
+        day=NOON.date(),
+        kind=DifferenceKind.MISSING_HERE,
+        subject="ch-8",
+        external_reference="ch-8",
+        payment=payout.payment,
+        amount=200,
+        currency="CNY",
+        found_at=NOON,
+    )
+    send(as_cashier, payout, "record-paid", external_reference="ch-9")
+    assert again(payout).state == PayoutState.PAID
+    assert Difference.objects.get(pk=found.pk).state == "healed"
+    assert Difference.objects.get(subject="ch-8").state == "open"
+
+
+@pytest.mark.broken_books
+def test_cashier_reads_of_the_refund_with_a_number_before_a_refusal_without_one(
+    as_cashier: Client, customer: User, approver: User
+) -> None:
+    payout = ordered(customer, approver, payments={"alipay": 500})
+    Difference.objects.create(
+        channel=payout.channel,
+        day=NOON.date(),
+        kind=DifferenceKind.DIFFERENT_STATE,
+        subject=str(payout.key),
+        payment=payout.payment,
+        payout=payout,
+        our_amount=500,
+        currency="CNY",
+        found_at=NOON,
+    )
+    refund_found(payout)
+    answer = send(as_cashier, payout, "record-paid", external_reference="unrelated-1")
+    [error] = answer.context["form"].non_field_errors()
+    assert "record the payout as paid under ch-9" in error
+
+
 # --- Record as paid ----------------------------------------------------------------------------
 
 EVENING = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)  # in Shanghai it is the 24th
