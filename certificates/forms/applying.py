@@ -30,6 +30,7 @@ MOST_COMPANY_OCTETS, MOST_CITY_OCTETS = 64, 128
 # CLDR's territories beside those of ISO 3166.
 _NO_COUNTRIES = frozenset(["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"])
 _PHONE = re.compile(r"\+?[0-9 ()./-]+(?: ?(?:x|ext\.?) ?[0-9]+)?", re.ASCII | re.I)
+_ANY_DASH = re.compile("[\u2010-\u2015\u2212]")
 
 COMPANY_FIELDS = ("company_name", "company_number", "company_country", "company_city", "company_address")
 CONTACT_FIELDS = ("contact_name", "contact_email", "contact_phone")
@@ -76,6 +77,13 @@ class CodeLine(Line, CodeField):
     """A number of one line."""
 
 
+class PhoneLine(CodeLine):
+    """A telephone number; every hyphen and dash that web pages and word processors write counts as a plain one."""
+
+    def to_python(self, value: Any) -> str:
+        return _ANY_DASH.sub("-", super().to_python(value))
+
+
 @lru_cache
 def countries(language: str) -> list[tuple[str, str]]:
     """The countries of ISO 3166 by their names in a language, as choices."""
@@ -112,7 +120,7 @@ class ApplyForm(PanelForm):
     )
     contact_name = Line(_("Name"), _("Enter the name of a person whom we can ask."), 100, autocomplete="name")
     contact_email = EmailFormField(error_messages={"required": _("Enter the contact's email address.")})
-    contact_phone = CodeLine(
+    contact_phone = PhoneLine(
         _("Telephone"), _("Enter the contact's telephone number."), 40, autocomplete="tel", validators=[check_phone]
     )
     company_name = Line(

@@ -243,6 +243,7 @@ PASTED = [
     ("contact_phone", "+86\u00a0571\u20091234\u30005678", "+86 571 1234 5678"),
     ("contact_phone", "＋８６　（５７１）　１２３４－５６７８", "+86 (571) 1234-5678"),
     ("contact_phone", "12345\n67890", "12345 67890"),
+    ("contact_phone", "+49\u201130\u20131234\u221256", "+49-30-1234-56"),
     ("contact_name", "Li\0Wei", "LiWei"),
     ("contact_name", "Li\nBcc: all@example.com", "Li Bcc: all@example.com"),
     ("contact_name", "Li\u202e\u2066 Wei\u200b", "Li Wei"),
