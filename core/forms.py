@@ -9,8 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from core.text import drop_invisible, read_code
 
-# Characters. More than a text field takes, it is neither read nor sent back.
+# Characters. More than a text area takes, it is neither read nor sent back.
 LONGEST_TEXT = 64 * 1024
+# More than anybody types into one line; a page with every field of a form as long as an area would be megabytes.
+LONGEST_LINE = 4 * 1024
 # Choices, numbers and days are shorter.
 LONGEST_VALUE = 1000
 
@@ -58,7 +60,8 @@ class TidyForm(forms.BaseForm):
                 self._too_long[name] = _none_such(field)
             return sent[:LONGEST_VALUE] if is_choice else read_code(sent[:LONGEST_VALUE])
         # A limit is the field's own. Where it's checked elsewhere, it is below the one for all.
-        most = max(field.max_length or 0, LONGEST_TEXT)
+        is_line = isinstance(field.widget, forms.TextInput)
+        most = max(field.max_length or 0, LONGEST_LINE if is_line else LONGEST_TEXT)
         if len(sent) > most:
             cut = ValidationError(_CUT, code="cut", params={"length": len(sent)})
             self._too_long[name] = ValidationError([_beyond(field, sent), cut])

@@ -20,7 +20,7 @@ from certificates.forms import applying
 from certificates.forms.applying import LONGEST_CSR, LONGEST_DOMAINS
 from certificates.forms.uploading import MOST_BYTES
 from core.desk.acts import ActForm
-from core.forms import LONGEST_TEXT, CodeField, PanelForm, TidyForm
+from core.forms import LONGEST_LINE, LONGEST_TEXT, CodeField, PanelForm, TidyForm
 from core.models import User
 from core.text import read_search
 from payments.channels.bank import LARGEST_ANSWER
@@ -132,7 +132,7 @@ def counting(calls: list[str]):
     return validator
 
 
-@pytest.mark.parametrize("length", [11, LONGEST_TEXT, LONGEST_TEXT + 1, 2_000_000])
+@pytest.mark.parametrize("length", [11, LONGEST_LINE, LONGEST_LINE + 1, 2_000_000])
 def test_validators_do_not_see_what_is_too_long(length):
     calls: list[str] = []
     form = Example({"line": "x" * length})
@@ -147,13 +147,22 @@ def test_length_is_that_of_what_somebody_can_see():
     assert cleaned(line="\u200b" * 500 + "x" * 10 + " " * 500)["line"] == "x" * 10
 
 
-def test_typed_text_comes_back_whole_and_a_megabyte_as_its_beginning():
-    typed = Example({"line": "x" * LONGEST_TEXT})
-    assert typed["line"].value() == "x" * LONGEST_TEXT
+@pytest.mark.parametrize(("field", "most"), [("line", LONGEST_LINE), ("area", LONGEST_TEXT)])
+def test_typed_text_comes_back_whole_and_an_endless_one_as_its_beginning(field, most):
+    typed = Example({"line": "x" * 11, field: "x" * most})
+    assert typed[field].value() == "x" * most
     assert "cut off" not in str(typed.errors)
-    pasted = Example({"line": "x" * 1_000_000})
-    assert pasted["line"].value() == "x" * LONGEST_TEXT
+    pasted = Example({"line": "x" * 11, field: "x" * 1_000_000})
+    assert pasted[field].value() == "x" * most
     assert "1000000 characters; its end was cut off" in str(pasted.errors)
+
+
+def test_customer_gets_no_page_of_200_kilobytes_back_for_a_line_that_was_too_long(customer):
+    where = address(bought(customer, "OV"))
+    first = signed_in(customer).get(where)
+    answer = signed_in(customer).post(where, {**OV, "contact_name": '"' * 200_000, "company_city": '"' * 100_000})
+    assert "too long" in answer.content.decode()
+    assert len(answer.content) - len(first.content) < 60_000
 
 
 @pytest.mark.parametrize("field", ["area", "password", "hidden"])

@@ -174,7 +174,7 @@ CASES = [
     case("no name", "name", "Give it a name", name=""),
     case("a name of spaces", "name", "Give it a name", name="   \u3000 "),
     case("a name too long", "name", "101 characters", name="a" * 101),
-    case("a name of 60,000 characters", "name", "60000 characters", name="a" * 60_000),
+    case("a name of 4,000 characters", "name", "4000 characters", name="a" * 4_000),
     case("a name of 100,000 characters", "name", "too long", name="a" * 100_000),
     case("a name of what nobody can see", "name", "Give it a name", name="\0\u202e\u200b\u3164\x07"),
     case("a key as the name", "name", "private key, not a name", name=MADE.key_pem),
@@ -372,7 +372,7 @@ def test_bad_input_is_answered_beside_its_field(as_customer: Client, case: Case)
     for name in ("name", "chain"):
         if "PRIVATE KEY" not in typed[name]:
             # Of more than anybody types only the beginning comes back.
-            most = 64 * 1024 if name == "name" else 256 * 1024
+            most = 4 * 1024 if name == "name" else 256 * 1024
             kept = typed[name] if name == "chain" else drop_invisible(typed[name])
             assert shown_in(page, name) == kept[:most]
     assert shown_in(page, "key") == ""
