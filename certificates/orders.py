@@ -1,9 +1,11 @@
 """Orders as they come from outside, before anything of them is stored. Amounts are minor units, moments aware."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.conf import settings
 
 from certificates.states import CertificateState, DomainType, Level
 from certificates.x509 import Handover
@@ -82,6 +84,7 @@ class OrderToStore:
     certificates: tuple[CertificateLine, ...]
     voucher_amount: int = 0
     email: str = ""
-    policy: str = "intl-2021"
+    # The refund policy that it was made under; today's, unless the order says otherwise.
+    policy: str = field(default_factory=lambda: str(settings.REFUND_POLICY))
     # Of the form it was bought with.
     form_key: UUID | None = None

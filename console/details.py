@@ -12,15 +12,13 @@ from certificates.actions import actions_of, await_proof, renewed_among
 from certificates.models import Certificate
 from certificates.states import shown_state
 from certificates.wording import kind_of
-from console.rows import links_to, note_of, state_mark, why_not
+from console.rows import links_to, note_of, state_mark
 from core.clock import zone_label
-from refunds.facts import facts_of
 from refunds.models import RefundRequest
-from refunds.offer import offer
 from refunds.parts import came_back_among
-from refunds.policy import assess
+from refunds.rules.situation import situation_of
 from refunds.timeline import is_checked
-from refunds.wording import FOUND_SHORT, WARNINGS
+from refunds.wording import FOUND_SHORT
 
 # In the order of a certificate's life.
 EVENTS = {
@@ -47,11 +45,11 @@ class Event:
 
 def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
     """The template's context: `certificate` comes with its order and product."""
-    assessment = assess(facts_of(certificate), at)
+    situation = situation_of(certificate, at)
     awaits_proof = certificate.pk in await_proof([certificate])
     is_renewed = certificate.pk in renewed_among([certificate], at)
     actions = actions_of(certificate, at, awaits_proof=awaits_proof, is_renewed=is_renewed)
-    newest = RefundRequest.objects.of(certificate).first()
+    newest = situation.newest
     return {
         "certificate": certificate,
         "kind": kind_of(certificate),
@@ -62,18 +60,14 @@ def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
         "renewed": certificate.renewal_of,
         "events": _events(certificate, at),
         "newest": newest,
-        "standing": _standing(newest) if newest else "",
-        "checked": FOUND_SHORT if newest and is_checked(newest) else "",
-        "assessment": assessment,
-        "offer": offer(
-            assessment,
-            certificate.state,
-            newest.state if newest else None,
-            is_refunded_outside=certificate.refund_found_at is not None,
-        ),
-        "why": why_not(certificate, assessment),
+        "standing": _standing(newest) if isinstance(newest, RefundRequest) else "",
+        "checked": FOUND_SHORT if isinstance(newest, RefundRequest) and is_checked(newest) else "",
+        "assessment": situation.assessment,
+        "explanation": situation.explanation,
+        "offer": situation.offer,
+        "answer": situation.answer,
+        "is_overruled": bool(situation.overruled),
         "zone": zone_label(at),
-        "warnings": [WARNINGS[warning] for warning in assessment.warnings],
     }
 
 

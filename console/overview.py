@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from certificates.actions import await_proof, renewed_among
 from certificates.models import Certificate, Domain
 from certificates.states import APPLICATION_RUNNING, ShownState, shown_as
-from console.rows import Row, row_of
+from console.rows import Newest, Row, row_of
 from core.models import User
 from core.prepared import Late, Prepared
 from core.text import read_search
@@ -225,12 +225,11 @@ def _domains_of(ids: list[int]) -> dict[int, list[str]]:
     return found
 
 
-def _newest_requests_of(ids: list[int]) -> dict[int, tuple[str, str]]:
-    """The state and the reference of each certificate's newest request."""
+def _newest_requests_of(ids: list[int]) -> dict[int, Newest]:
     of_these = RefundRequest.objects.filter(certificate_id__in=ids)
     newest = of_these.order_by().values("certificate_id").annotate(newest=Max("id")).values("newest")
     requests = RefundRequest.objects.filter(pk__in=newest).values_list("certificate_id", "state", "reference")
-    return {pk: (state, reference) for pk, state, reference in requests}
+    return {pk: Newest(state, reference) for pk, state, reference in requests}
 
 
 # --- Cards -------------------------------------------------------------------------------------

@@ -21,14 +21,10 @@ from certificates.states import (
     shown_state,
 )
 from certificates.wording import STATE_MARKS, kind_of
-from core.money import format_money
 from core.templatetags.console_format import chip, moment
-from refunds.facts import facts_of
-from refunds.offer import Offer, offer
-from refunds.policy import Assessment, Rule, assess
-from refunds.refusal import found_outside
+from refunds.rules.offer import Offer
+from refunds.rules.situation import situation_with
 from refunds.states import MONEY_ORDERED, OPEN, RequestState
-from refunds.wording import RULES
 
 SHOWN_DOMAINS = 2
 # Beside Refund and Details; the rest stands under More.
@@ -51,6 +47,13 @@ ACTIONS = {
     Action.RENEW: ("renew", _("Renewal Purchase")),
     Action.DELETE: ("delete", _("Delete")),
 }
+
+
+class Newest(NamedTuple):
+    """What a row reads of the newest refund request."""
+
+    state: str
+    reference: str
 
 
 class Link(NamedTuple):
@@ -96,22 +99,20 @@ class Row:
 def row_of(
     certificate: Certificate,
     domains: list[str],
-    request: tuple[str, str] | None,
+    request: Newest | None,
     at: datetime,
     *,
     awaits_proof: bool = False,
     is_renewed: bool = False,
     came_back: str = "",
 ) -> Row:
-    """A certificate's line at `at`. `request` is the state and the reference of its newest request.
+    """A certificate's line at `at`. `request` is its newest refund request.
 
     `came_back` says what of its money came back and is still owed.
     """
     request_state, reference = request or (None, "")
     is_open = request_state in OPEN
-    assessment = assess(facts_of(certificate), at)
-    is_refunded_outside = certificate.refund_found_at is not None
-    offered = offer(assessment, certificate.state, request_state, is_refunded_outside=is_refunded_outside)
+    situation = situation_with(certificate, request, at)
     language = get_language() or ""
     actions = actions_of(certificate, at, awaits_proof=awaits_proof, is_renewed=is_renewed)
     links = links_to(actions, language)
@@ -131,8 +132,8 @@ def row_of(
         near=_near(certificate.expires_at, at, language),
         service_ends=_service_ends(certificate),
         renews=certificate.renewal_of_id is not None,
-        offer=offered,
-        hint=_hint(offered, assessment, certificate),
+        offer=situation.offer,
+        hint=situation.hint,
         first=links[:in_sight],
         more=links[in_sight:],
         is_in_motion=is_open or certificate.state in STATES_IN_MOTION or certificate.closing_since is not None,
@@ -220,27 +221,3 @@ def _days_left(days: int, language: str) -> str:
     if days == 0:
         return gettext("today")
     return ngettext("in %(days)s day", "in %(days)s days", days) % {"days": days}
-
-
-def _hint(offered: Offer, assessment: Assessment, certificate: Certificate) -> str:
-    """What the customer should know before clicking: how much and until when, or why not."""
-    if offered == Offer.NONE:
-        return why_not(certificate, assessment)
-    if offered != Offer.REFUND:
-        # Of a request that is open: the record says that staff are checking it.
-        return gettext("a refund was already made by the payment channel") if certificate.refund_found_at else ""
-    if assessment.rule == Rule.REVOKE_FIRST:
-        return gettext("revoke by %(day)s first") % {"day": assessment.revoke_by}
-    if assessment.rule == Rule.REVOCATION_PENDING:
-        return gettext("once it is revoked, by %(day)s") % {"day": assessment.revoke_by}
-    amount = format_money(assessment.amount or 0, assessment.currency)
-    return gettext("%(amount)s until %(day)s") % {"amount": amount, "day": assessment.request_by}
-
-
-def why_not(certificate: Certificate, assessment: Assessment) -> str:
-    """Why nothing is offered: the policy's reason, unless the money is back already, through us or not."""
-    if certificate.state == CertificateState.REFUNDED:
-        return gettext("What you paid for this certificate has been given back.")
-    if certificate.refund_found_at:
-        return found_outside(certificate.refund_found_at).reason
-    return str(RULES[assessment.rule])

@@ -192,8 +192,10 @@ REFUND_FOUND = "certificates.services.refund_found"
 REFUND_CANDIDATES = "refunds.services.candidates_of"
 REFUND_CONFIRMED = "refunds.services.confirm_channel_refund"
 CERTIFICATE_CHANGED = "refunds.services.certificate_changed"
+# The refund policy that new purchases are made under; an order keeps its own.
+REFUND_POLICY = env.text("REFUND_POLICY", "intl-2021")
 # The names of the policies that an imported order may have been made under.
-ORDER_POLICIES = "refunds.policy.known_policies"
+ORDER_POLICIES = "refunds.rules.policies.known_policies"
 # What revoking or deleting a certificate means for its refund.
 REFUND_PROSPECTS = "refunds.prospects.prospects_of"
 

@@ -11,7 +11,7 @@ from core.books import Finding, findings, sum_of, unless
 from payments.models import Payout
 from payments.states import UNDER_WAY, PayoutState
 from refunds.models import Decision, RefundRequest
-from refunds.policy import Review
+from refunds.rules.table import Review
 from refunds.states import LIVE, MONEY_ORDERED, OPEN, RequestState, Verdict
 
 # Verdicts after which money goes, or went, back.

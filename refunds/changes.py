@@ -10,9 +10,12 @@ from django.utils.translation import gettext_lazy
 
 from core.money import format_money
 from refunds.parts import parts_from
-from refunds.policy import Review, Rule, Warning
+from refunds.rules.assess import Warning
+from refunds.rules.explain import name_of, warning_in_words
+from refunds.rules.policies import POLICIES
+from refunds.rules.table import Review
 from refunds.summary import Summary, differences
-from refunds.wording import REVIEWS, RULE_NAMES, WARNINGS
+from refunds.wording import REVIEWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ def _change(name: str, seen: Summary, now: Summary) -> Change:
 
 
 def _rule(summary: Summary) -> str:
-    return str(RULE_NAMES[Rule(summary.rule)])
+    return name_of(summary.rule)
 
 
 def _review(summary: Summary) -> str:
@@ -54,7 +57,11 @@ def _channels(summary: Summary) -> str:
 
 
 def _warnings(summary: Summary) -> str:
-    return " ".join(str(WARNINGS[Warning(name)]) for name in summary.warnings) or _("none")
+    return " ".join(warning_in_words(Warning(name), POLICIES[summary.policy]) for name in summary.warnings) or _("none")
+
+
+def _policy(summary: Summary) -> str:
+    return summary.policy
 
 
 def _currency(summary: Summary) -> str:
@@ -62,6 +69,7 @@ def _currency(summary: Summary) -> str:
 
 
 _FIELDS: dict[str, tuple[Any, Callable[[Summary], str]]] = {
+    "policy": (gettext_lazy("Refund policy"), _policy),
     "rule": (gettext_lazy("Refund rule"), _rule),
     "review": (gettext_lazy("Review"), _review),
     "paid": (gettext_lazy("Paid"), _money("paid")),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from refunds.policy import Assessment
+from refunds.rules.assess import Assessment
 
 
 class RefundsError(Exception):

@@ -1,9 +1,8 @@
 """What the Refund Application panel shows of a certificate: the terms, or why there are none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
-from functools import cached_property
 from typing import Any
 
 from django.utils.safestring import SafeString
@@ -18,62 +17,15 @@ from core.clock import service_day
 from core.email_addresses import shown_email
 from core.templatetags.console_format import chip
 from refunds import summary, terms
-from refunds.facts import facts_of, moment_of
 from refunds.models import RefundRequest
-from refunds.offer import Offer, offer
 from refunds.parts import Part, parts_from, parts_of, payment
-from refunds.policy import POLICIES, Assessment, Facts, Policy, Rule, Warning, assess
-from refunds.refusal import found_outside, refusal_of
+from refunds.rules.policies import Rule
+from refunds.rules.situation import Situation, found_in_words
 from refunds.standing import Standing
-from refunds.states import OPEN, Reason, RequestState
-from refunds.summary import Form, Summary
+from refunds.states import Reason, RequestState
+from refunds.summary import Form
 from refunds.timeline import caution, stands
-from refunds.wording import CAME_BACK, CAME_BACK_MARK, STATE_MARKS, USUAL_REVIEW, WARNINGS
-
-
-@dataclass(frozen=True)
-class Situation:
-    """A certificate before the panel: its newest request, and what the policy says of it at `at`."""
-
-    certificate: Certificate
-    newest: RefundRequest | None
-    facts: Facts
-    at: datetime
-
-    @cached_property
-    def assessment(self) -> Assessment:
-        return assess(self.facts, self.at)
-
-    @cached_property
-    def summary(self) -> Summary:
-        return summary.summarise(self.certificate, self.assessment)
-
-    @property
-    def policy(self) -> Policy:
-        return POLICIES[self.facts.policy]
-
-    @property
-    def offer(self) -> Offer:
-        return offer(
-            self.assessment,
-            self.certificate.state,
-            self.newest.state if self.newest else None,
-            is_refunded_outside=self.certificate.refund_found_at is not None,
-        )
-
-    @property
-    def can_request(self) -> bool:
-        return self.offer == Offer.REFUND and self.assessment.supported
-
-
-def situation_of(certificate: Certificate, now: datetime) -> Situation:
-    """The situation now. `certificate` comes with its order and product."""
-    facts = facts_of(certificate)
-    newest = RefundRequest.objects.of(certificate).first()
-    if newest:
-        newest.certificate = certificate
-    return Situation(certificate, newest, facts, moment_of(facts, now))
-
+from refunds.wording import CAME_BACK, CAME_BACK_MARK, STATE_MARKS
 
 # --- Every panel -------------------------------------------------------------------------------
 
@@ -113,28 +65,23 @@ def request_facts(
 # --- The two steps -----------------------------------------------------------------------------
 
 
-def form_for(situation: Situation, signed: Form | None) -> Form:
-    """The form to hand out now: a new one, or the one that came back with what it shows now under its old key."""
-    if signed is None:
-        return summary.new_form(situation.certificate, situation.summary)
-    return replace(signed, summary=situation.summary)
-
-
 def terms_of(situation: Situation, signed: Form | None) -> dict[str, Any]:
     """What both steps show; `signed` is the form that came back, None for one that is handed out first."""
-    certificate, assessment = situation.certificate, situation.assessment
-    parts = parts_from(situation.summary.channels, situation.summary.currency)
+    certificate, assessment, shown = situation.certificate, situation.assessment, summary.summarise(situation)
+    form = replace(signed, summary=shown) if signed else summary.new_form(certificate, shown)
+    parts = parts_from(shown.channels, shown.currency)
     return {
         **certificate_facts(certificate, situation.at),
-        "token": summary.sign(form_for(situation, signed)),
-        "summary": situation.summary,
+        "token": summary.sign(form),
+        "summary": shown,
+        "explanation": situation.explanation,
         "parts": parts,
         "assessment": assessment,
         "review": terms.review_in_words(assessment, situation.policy),
         "when": terms.when_in_words(assessment, certificate, parts),
         "payments": [payment(part) for part in parts],
         "ends": terms.ends_in_words(assessment),
-        "warnings": [WARNINGS[warning] for warning in assessment.warnings],
+        "warnings": situation.explanation.warnings,
         "meanwhile": terms.meanwhile(assessment, certificate),
         "reasons": Reason.choices,
     }
@@ -143,7 +90,7 @@ def terms_of(situation: Situation, signed: Form | None) -> dict[str, Any]:
 # --- Instead of them ---------------------------------------------------------------------------
 
 NOT_REFUNDABLE = "refunds/not_refundable.html"
-REVOCATIONS = {
+REVOCATIONS: dict[str, str] = {
     Rule.REVOKE_FIRST: "refunds/revoke_first.html",
     Rule.REVOCATION_PENDING: "refunds/revocation_pending.html",
 }
@@ -153,22 +100,29 @@ def obstacle_of(situation: Situation) -> tuple[str, dict[str, Any]]:
     """The template and its context where no request can be made now."""
     context = certificate_facts(situation.certificate, situation.at)
     newest, rule = situation.newest, situation.assessment.rule
-    if newest and newest.state in OPEN:
+    if isinstance(newest, RefundRequest) and situation.is_open:
         return "refunds/requested_already.html", request_facts(newest, situation.at)
-    if newest and newest.state == RequestState.REFUNDED:
+    if isinstance(newest, RefundRequest) and newest.state == RequestState.REFUNDED:
         return "refunds/refunded_already.html", request_facts(newest, situation.at)
     if situation.certificate.refund_found_at:
         return refunded_outside(situation)
     if rule in REVOCATIONS:
         return REVOCATIONS[rule], {**context, **_revocation(situation)}
-    return NOT_REFUNDABLE, {**context, "refund": newest, "refusal": refusal_of(rule, situation.facts)}
+    return NOT_REFUNDABLE, {**context, **_refusal(situation, situation.answer)}
 
 
 def refunded_outside(situation: Situation) -> tuple[str, dict[str, Any]]:
     """The same while a refund that the payment channel made by itself stands in the way."""
     context = certificate_facts(situation.certificate, situation.at)
-    refusal = found_outside(situation.certificate.refund_found_at)
-    return NOT_REFUNDABLE, {**context, "refund": situation.newest, "refusal": refusal}
+    why = found_in_words(situation.certificate.refund_found_at)
+    return NOT_REFUNDABLE, {**context, **_refusal(situation, why)}
+
+
+def _refusal(situation: Situation, why: str) -> dict[str, Any]:
+    """Why there is no refund now. Where something else than the policy decides, the policy's answer stands below."""
+    explanation = situation.explanation
+    is_overruled = why != explanation.answer
+    return {"refund": situation.newest, "why": why, "is_overruled": is_overruled, "explanation": explanation}
 
 
 def _revocation(situation: Situation) -> dict[str, Any]:
@@ -176,14 +130,13 @@ def _revocation(situation: Situation) -> dict[str, Any]:
     assessment, facts = situation.assessment, situation.facts
     expected = _expected_revocation(situation)
     return {
+        "explanation": situation.explanation,
         "assessment": assessment,
         "facts": facts,
         "policy": situation.policy,
-        "usual": USUAL_REVIEW,
         "is_confirmed_by_mail": _is_confirmed_by_mail(situation.certificate),
         "awaits_contact": _awaits_contact(situation.certificate),
-        "is_late": Warning.REVOCATION_MAY_FINISH_LATE in assessment.warnings,
-        "warnings": [WARNINGS[warning] for warning in assessment.warnings],
+        "is_late": bool(assessment.warnings),
         "expected": expected,
         "may_be_late": expected is not None and assessment.revoke_by is not None and expected > assessment.revoke_by,
         "caution": caution(is_provisional=assessment.calendar == "provisional"),
@@ -195,7 +148,7 @@ def _expected_revocation(situation: Situation) -> date | None:
     requested_at = situation.facts.revocation_requested_at
     if requested_at is None:
         return None
-    return add_business_days(service_day(requested_at), situation.policy.revocation_business_days).date
+    return add_business_days(service_day(requested_at), situation.policy.revocation_allowance).date
 
 
 def _is_confirmed_by_mail(certificate: Certificate) -> bool:

@@ -12,12 +12,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from core.clock import service_day
-from refunds.facts import facts_of, moment_of
 from refunds.models import RefundRequest
-from refunds.offer import Offer, offer
 from refunds.panel import request_chip, request_facts
 from refunds.parts import Part, came_back_among, parts_of
-from refunds.policy import assess
+from refunds.rules.offer import Offer
+from refunds.rules.situation import situation_with
 from refunds.services import certificates_undecided
 from refunds.states import ENDED_UNPAID, MONEY_ORDERED, OPEN, UNDECIDED, RequestState
 from refunds.timeline import Event, history_of, is_announced, is_checked, next_of
@@ -151,12 +150,7 @@ def _may_ask_again(refund: RefundRequest, others: list[RefundRequest], at: datet
     is_newest = all(other.pk < refund.pk for other in others)
     if certificate.deleted_at or not is_newest:
         return False
-    facts = facts_of(certificate)
-    is_refunded_outside = certificate.refund_found_at is not None
-    offered = offer(
-        assess(facts, moment_of(facts, at)), certificate.state, refund.state, is_refunded_outside=is_refunded_outside
-    )
-    return offered == Offer.REFUND
+    return situation_with(certificate, refund, at).offer == Offer.REFUND
 
 
 def _is_past(refund: RefundRequest, at: datetime) -> bool:

@@ -7,15 +7,16 @@ from uuid import UUID, uuid4
 from django.core import signing
 
 from certificates.models import Certificate
-from refunds.policy import Assessment
+from refunds.rules.situation import Situation
 
 SALT = "refunds.form"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Rule, review, amounts, channels and warnings as shown. Amounts are minor units of `currency`."""
+    """Policy, rule, review, amounts, channels and warnings as shown. Amounts are minor units of `currency`."""
 
+    policy: str
     rule: str
     review: str | None
     paid: int
@@ -26,9 +27,11 @@ class Summary:
     warnings: tuple[str, ...]
 
 
-def summarise(certificate: Certificate, assessment: Assessment) -> Summary:
-    """What would happen to this certificate's money now."""
+def summarise(situation: Situation) -> Summary:
+    """What would happen to the certificate's money."""
+    certificate, assessment = situation.certificate, situation.assessment
     return Summary(
+        policy=situation.policy.name,
         rule=str(assessment.rule),
         review=str(assessment.review) if assessment.review else None,
         paid=certificate.paid_part,

@@ -8,9 +8,10 @@ from certificates.models import Certificate
 from certificates.states import APPLICATION_RUNNING, AT_AUTHORITY, CertificateState
 from core.clock import service_day
 from refunds.parts import Part
-from refunds.policy import Assessment, Policy, Review
+from refunds.rules.assess import Assessment
+from refunds.rules.policies import Policy
+from refunds.rules.table import Review
 from refunds.timeline import caution
-from refunds.wording import USUAL_REVIEW
 
 
 def review_in_words(assessment: Assessment, policy: Policy) -> str:
@@ -22,7 +23,7 @@ def review_in_words(assessment: Assessment, policy: Policy) -> str:
         "Submitted today, it is decided by %(due)s%(calendar)s."
     )
     due = assessment.review_due
-    numbers = {"usual": USUAL_REVIEW, "most": policy.review_business_days}
+    numbers = {"usual": policy.usual_review, "most": policy.review_limit}
     return words % {**numbers, "due": due, "calendar": caution(is_provisional=assessment.calendar == "provisional")}
 
 

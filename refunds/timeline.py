@@ -15,6 +15,7 @@ from core.money import format_money
 from core.templatetags.console_format import moment
 from refunds.models import RefundRequest
 from refunds.parts import Part, in_a_sentence, parts_of, payment
+from refunds.rules.policies import POLICIES
 from refunds.services import undecided_refunds
 from refunds.standing import Standing
 from refunds.states import UNDECIDED, LapseCause, Reason, RequestState
@@ -29,7 +30,6 @@ from refunds.wording import (
     STANDS_CAME_BACK,
     STANDS_WHILE_CLOSING,
     STILL_OWED,
-    USUAL_REVIEW,
 )
 
 
@@ -160,7 +160,11 @@ def _decision(request: RefundRequest, at: datetime) -> str:
     if service_day(at) > due:
         return _("Our staff decide. This was due by %(due)s and is late; you need not do anything.") % {"due": due}
     words = _("Our staff decide, usually within %(usual)d business days, by %(due)s at the latest%(calendar)s.")
-    return words % {"usual": USUAL_REVIEW, "due": due, "calendar": caution(is_provisional=not is_announced(due))}
+    return words % {
+        "usual": POLICIES[request.policy].usual_review,
+        "due": due,
+        "calendar": caution(is_provisional=not is_announced(due)),
+    }
 
 
 def caution(*, is_provisional: bool) -> str:

@@ -5,6 +5,7 @@ from refunds import views
 urlpatterns = [
     path("certificates/<str:instance_id>/refund/", views.request_refund, name="request_refund"),
     path("certificates/<str:instance_id>/refund/cancel/", views.cancel_refund, name="cancel_refund"),
+    path("refund-policy/", views.refund_policy, name="refund_policy"),
     path("refunds/", views.refund_records, name="refund_records"),
     path("refunds/<str:reference>/", views.refund_record, name="refund_record"),
 ]

@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Max
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -30,7 +32,9 @@ from refunds.exceptions import (
 )
 from refunds.forms import ReasonForm
 from refunds.models import RefundRequest
-from refunds.panel import Situation
+from refunds.rules.policies import POLICIES
+from refunds.rules.printed import rows_of
+from refunds.rules.situation import Situation, situation_of
 from refunds.states import Reason, RequestState
 from refunds.summary import Form, Summary
 from refunds.timeline import is_checked
@@ -88,7 +92,7 @@ def request_refund(request: SignedInRequest, instance_id: str) -> HttpResponse:
     if request.method == "POST":
         signed = summary.read(request.POST.get("form", ""), certificate)
         return _take_step(request, certificate, Sent(ReasonForm(request.POST), signed, request.POST.get("step", "")))
-    situation = panel.situation_of(certificate, timezone.now())
+    situation = situation_of(certificate, timezone.now())
     if not situation.can_request:
         return _show_obstacle(request, situation)
     return _show_step(request, 1, situation, Sent(ReasonForm()))
@@ -100,7 +104,7 @@ def _take_step(request: SignedInRequest, certificate: Certificate, sent: Sent) -
         return _answer_again(request, first, sent)
     if sent.step == SUBMIT and sent.signed and sent.form.is_valid():
         return _submit(request, certificate, sent, sent.signed)
-    return _answer_step(request, panel.situation_of(certificate, timezone.now()), sent)
+    return _answer_step(request, situation_of(certificate, timezone.now()), sent)
 
 
 def _submit(request: SignedInRequest, certificate: Certificate, sent: Sent, signed: Form) -> HttpResponse:
@@ -117,10 +121,10 @@ def _submit(request: SignedInRequest, certificate: Certificate, sent: Sent, sign
     except MayNotRequest as error:
         raise Http404 from error
     except NO_LONGER_SO:
-        now = panel.situation_of(owned_certificate(request, certificate.instance_id), timezone.now())
+        now = situation_of(owned_certificate(request, certificate.instance_id), timezone.now())
         return _answer_step(request, now, sent)
     except RefundedOutside:
-        now = panel.situation_of(owned_certificate(request, certificate.instance_id), timezone.now())
+        now = situation_of(owned_certificate(request, certificate.instance_id), timezone.now())
         return _show_obstacle(request, now, sent, status=CONFLICT, obstacle=panel.refunded_outside(now))
     except AT_ODDS:
         logger.exception("a refund of %s could not be requested", certificate)
@@ -147,16 +151,17 @@ def _answer_step(request: SignedInRequest, situation: Situation, sent: Sent) -> 
         return _show_step(request, 1, situation, sent)
     if not sent.form.is_valid():
         return _show_step(request, 1, situation, sent, status=UNPROCESSABLE)
-    is_as_seen = sent.signed is not None and sent.signed.summary == situation.summary and sent.step != SUBMIT
+    is_as_seen = sent.signed is not None and sent.signed.summary == summary.summarise(situation) and sent.step != SUBMIT
     return _show_step(request, 2, situation, sent, status=200 if is_as_seen else CONFLICT)
 
 
 def _show_step(
     request: SignedInRequest, number: int, situation: Situation, sent: Sent, *, status: int = 200
 ) -> HttpResponse:
+    shown = panel.terms_of(situation, sent.signed)
     context = {
-        **panel.terms_of(situation, sent.signed),
-        "changes": sent.changes_to(situation.summary),
+        **shown,
+        "changes": sent.changes_to(shown["summary"]),
         "form": sent.form,
         "chosen": sent.form["reason"].value() or "",
         "own_words": sent.form["reason_text"].value() or "",
@@ -177,7 +182,11 @@ def _show_obstacle(
     """Why no request can be made now; what was typed already is shown, so that it is not lost."""
     template, context = obstacle or panel.obstacle_of(situation)
     if sent:
-        context |= {"was_sent": True, "own_words": sent.own_words, "changes": sent.changes_to(situation.summary)}
+        context |= {
+            "was_sent": True,
+            "own_words": sent.own_words,
+            "changes": sent.changes_to(summary.summarise(situation)),
+        }
     return show_panel(request, template, _("Refund Application"), context, status=status)
 
 
@@ -290,3 +299,16 @@ def _to_record(refund: RefundRequest, done: str) -> HttpResponse:
 def _announced(answer: HttpResponse) -> HttpResponse:
     """Lists on the page fetch themselves again."""
     return trigger_client_event(answer, "refundChanged")
+
+
+# --- The rules ---------------------------------------------------------------------------------
+
+
+@require_safe
+def refund_policy(request: SignedInRequest) -> HttpResponse:
+    """Each policy that the account has certificates under, the one of the newest purchase first."""
+    bought = Certificate.objects.owned_by(request.user).filter(order__isnull=False)
+    newest = bought.order_by().values_list("order__policy").annotate(newest=Max("order__paid_at")).order_by("-newest")
+    dates = dict(newest) or {settings.REFUND_POLICY: None}
+    policies = [(POLICIES[name], rows_of(POLICIES[name]), at) for name, at in dates.items()]
+    return render(request, "refunds/policy.html", {"policies": policies})

@@ -2,70 +2,11 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from refunds.policy import Review, Rule, Warning
+from refunds.rules.table import Review
 from refunds.standing import Standing
 from refunds.states import LapseCause, RequestState
 
-# Why a certificate shows what it shows; the first sentence says it, the second what can be done.
-RULES = {
-    Rule.UPLOADED: _("This certificate was bought elsewhere, so nothing was paid for it here."),
-    Rule.FREE_DV: _("Free DV certificates cost nothing, so there is nothing to give back."),
-    Rule.NOTHING_PAID: _("The certificate was paid with a voucher alone, and a voucher's part never comes back."),
-    Rule.EXPIRED: _("The certificate has expired. A refund can be requested only before that."),
-    Rule.ISSUED_REVOKED: _("Issued and revoked within 28 days: everything you paid comes back after a review."),
-    Rule.REVOKED_TOO_LATE: _("The revocation was completed more than 28 days after the certificate was issued."),
-    Rule.ISSUED_TOO_LONG: _("The certificate was issued more than 28 days ago."),
-    Rule.REVOCATION_PENDING: _(
-        "The revocation has been requested. Once it is completed in time, you can request a refund."
-    ),
-    Rule.REVOKE_FIRST: _("The certificate is issued. Revoke it first; then you can request a refund."),
-    Rule.VALIDATED_UNISSUED: _(
-        "The certificate authority has approved the application and is about to issue the certificate. "
-        "A refund can be requested again once it is issued and revoked."
-    ),
-    Rule.UNISSUED_IMMEDIATE: _("Bought 5 days ago or less and not issued: everything you paid comes back at once."),
-    Rule.UNISSUED_MANUAL: _("Not issued: everything you paid comes back after a review."),
-    Rule.UNISSUED_TOO_LATE: _("Less than 15 days are left before the service period ends."),
-}
-
-# The rule in a few words, for lists.
-RULE_NAMES = {
-    Rule.UPLOADED: _("Uploaded"),
-    Rule.FREE_DV: _("Free DV"),
-    Rule.NOTHING_PAID: _("Nothing paid"),
-    Rule.EXPIRED: _("Expired"),
-    Rule.ISSUED_REVOKED: _("Revoked in time"),
-    Rule.REVOKED_TOO_LATE: _("Revoked too late"),
-    Rule.ISSUED_TOO_LONG: _("Issued too long ago"),
-    Rule.REVOCATION_PENDING: _("Revocation under way"),
-    Rule.REVOKE_FIRST: _("Revoke first"),
-    Rule.VALIDATED_UNISSUED: _("Approved, not issued yet"),
-    Rule.UNISSUED_IMMEDIATE: _("Not issued, at once"),
-    Rule.UNISSUED_MANUAL: _("Not issued, with review"),
-    Rule.UNISSUED_TOO_LATE: _("Too close to the end"),
-}
-
-WARNINGS = {
-    Warning.MAY_NOT_FINISH_BEFORE_EXPIRY: _(
-        "The review may take until after the certificate expires. If it expires before we decide, the request fails."
-    ),
-    Warning.REVOCATION_MAY_FINISH_LATE: _(
-        "A certificate authority needs up to 5 business days to revoke. "
-        "The revocation may be completed too late for a refund."
-    ),
-}
-
-# A refund that the payment channel made by itself closes the Refund action.
-FOUND_OUTSIDE = _(
-    "A refund of this certificate was made by the payment channel itself; it was found on %(time)s. "
-    "Our staff are looking at it, so no other refund can be requested."
-)
-FOUND_FOR_ORDER = _(
-    "A refund of the same order was made by the payment channel itself. "
-    "Until our staff have looked at it, nothing else of this order can be paid back."
-)
-
-# The same while a request is open: it may be the refund that was asked for.
+# While a request is open, a refund that the channel made may be the one that was asked for.
 FOUND_UNDER_REQUEST = _(
     "The payment channel has already made a refund, and our staff are checking it. Until they decide, this request "
     "can't be approved, rejected or cancelled. You don't need to do anything."
@@ -77,9 +18,6 @@ FOUND_NEXT = _(
 )
 # For a list.
 FOUND_SHORT = _("Our staff are checking a refund that was already made.")
-
-# Business days, as the product page says: "within 5 business days on average".
-USUAL_REVIEW = 5
 
 REVIEWS = {
     Review.NONE: _("not needed"),

@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 import factory
+from django.conf import settings
 from django.contrib.auth.models import Permission
 from factory.django import DjangoModelFactory
 
@@ -15,9 +16,9 @@ from core import jobs
 from core.models import Job, User
 from payments.models import Payment
 from payments.money import share_out
-from refunds.facts import facts_of
 from refunds.models import RefundRequest
-from refunds.policy import assess
+from refunds.rules.facts import facts_of
+from refunds.rules.situation import situation_of
 from refunds.services import request_refund, review_token
 from refunds.states import Reason
 from refunds.summary import new_form, summarise
@@ -89,6 +90,7 @@ def order(account: User, payments: dict[str, int], *, at: datetime, voucher: int
         list_amount=paid + voucher,
         voucher_amount=voucher,
         paid_amount=paid,
+        policy=settings.REFUND_POLICY,
     )
     for channel, amount in payments.items():
         payment = Payment.objects.create(
@@ -217,7 +219,7 @@ def revoked(account: User, *, at: datetime = NOON, **fields: Any) -> Certificate
 def submit(wanted: Certificate, *, at: datetime = NOON, reason: str = Reason.NO_NEED, text: str = "") -> RefundRequest:
     """Request a refund as the panel does: shown now, submitted at once."""
     current = Certificate.objects.get(pk=wanted.pk)
-    form = new_form(current, summarise(current, assess(facts_of(current), at)))
+    form = new_form(current, summarise(situation_of(current, at)))
     return request_refund(
         current.pk,
         agreed=form.summary,

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from certificates import hooks
@@ -15,7 +16,6 @@ from certificates.importing.problems import BadRow, BrokenFile, Problem
 from certificates.importing.reading import RawRow, reader_for
 from certificates.importing.rows import Row, Rules, read_row
 from certificates.importing.spool import KNOWN, NEW, Spool, SpooledOrder
-from certificates.models import Order
 from certificates.storing import store_orders
 from payments.services import keep_payers
 from payments.states import Channel
@@ -94,7 +94,7 @@ def _read(path: Path, spool: Spool, at: datetime, progress: Progress) -> bool:
     rules = Rules(
         folder=path.parent,
         policies=hooks.order_policies(),
-        default_policy=Order._meta.get_field("policy").default,
+        default_policy=settings.REFUND_POLICY,
         at=at,
     )
     try:

@@ -18,7 +18,7 @@ class Order(models.Model):
     list_amount = models.BigIntegerField(_("list price"))
     voucher_amount = models.BigIntegerField(_("voucher"), default=0)
     paid_amount = models.BigIntegerField(_("paid"))
-    policy = models.CharField(_("refund policy"), max_length=30, default="intl-2021")
+    policy = models.CharField(_("refund policy"), max_length=30)
     # Of the form it was bought with: the same form again buys nothing more.
     form_key = models.UUIDField(_("form key"), null=True, blank=True, unique=True, editable=False)
 

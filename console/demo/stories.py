@@ -29,9 +29,9 @@ from payments.services import (
     take_in,
 )
 from payments.states import UNDER_WAY, Channel, PayoutState
-from refunds.facts import facts_of
 from refunds.models import RefundRequest
-from refunds.policy import assess
+from refunds.rules.facts import facts_of
+from refunds.rules.situation import situation_of
 from refunds.services import (
     approve_refund,
     cancel_refund,
@@ -88,7 +88,7 @@ class Story:
 def asks(reason: Reason, text: str = "") -> Act:
     def act(stage: Stage, label: str, at: datetime) -> None:
         certificate = stage.certificate(label)
-        form = new_form(certificate, summarise(certificate, assess(facts_of(certificate), at)))
+        form = new_form(certificate, summarise(situation_of(certificate, at)))
         request = request_refund(
             certificate.pk,
             agreed=form.summary,

@@ -73,6 +73,12 @@ def unturned(text: Any) -> str:
     return drop_turning(str(text))
 
 
+@register.filter
+def day_or_moment(when: date | datetime | None) -> str:
+    """A day as it is, a moment in the reader's zone."""
+    return moment(when) if isinstance(when, datetime) else day(when)
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A Lucide icon as inline SVG, for marks that a word stands beside: hidden from screen readers."""

@@ -21,10 +21,10 @@ from refunds.exceptions import (
     RefundedOutside,
     RequestMoved,
 )
-from refunds.facts import facts_of
 from refunds.models import LONGEST_ANSWER, RefundRequest
-from refunds.outlook import ACTS, LAPSES, Outlook, outlook
+from refunds.rules.facts import facts_of
 from refunds.services import approve_refund, fail_refund, may_decide, reject_refund, review_token
+from refunds.services.outlook import ACTS, LAPSES, Outlook, outlook
 from refunds.states import RequestState
 
 

@@ -16,10 +16,10 @@ from payments.exceptions import PaymentsError
 from refunds.admin import words
 from refunds.admin.story import what_happened
 from refunds.exceptions import FactsChanged, MayNotDecide, RefundedOutside, RefundsError, RequestMoved
-from refunds.facts import facts_of
 from refunds.models import RefundRequest
-from refunds.outlook import ACTS, Outlook, outlook
+from refunds.rules.facts import facts_of
 from refunds.services import approve_refund, review_token
+from refunds.services.outlook import ACTS, Outlook, outlook
 from refunds.states import RequestState
 from refunds.wording import STATE_MARKS
 

@@ -10,9 +10,9 @@ from core.clock import service_day
 from core.desk.lists import ListFilter
 from refunds.admin import words
 from refunds.admin.marks import NEAR_DUE
-from refunds.policy import REVIEWS
+from refunds.rules.explain import name_of
+from refunds.rules.policies import SUPPORTED
 from refunds.states import OPEN, RequestState
-from refunds.wording import RULE_NAMES
 
 
 class StateFilter(ListFilter):
@@ -52,7 +52,7 @@ class RuleFilter(ListFilter):
     parameter_name = "rule"
 
     def known(self) -> list[tuple[str, Any]]:
-        return [(rule.value, RULE_NAMES[rule]) for rule in REVIEWS]
+        return [(rule, name_of(rule)) for rule in SUPPORTED]
 
     def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         return queryset.filter(rule=value)

@@ -13,9 +13,11 @@ from core.desk.marks import EMPTY
 from core.templatetags.console_format import chip, icon
 from refunds.admin import words
 from refunds.models import RefundRequest
-from refunds.policy import Warning
+from refunds.rules.assess import Warning
+from refunds.rules.explain import warning_in_words
+from refunds.rules.policies import POLICIES
 from refunds.states import UNDECIDED
-from refunds.wording import STATE_MARKS, WARNINGS
+from refunds.wording import STATE_MARKS
 
 NEAR_DUE = timedelta(days=3)
 
@@ -36,11 +38,16 @@ def due_mark(request: RefundRequest, at: datetime) -> Any:
     return format_html(shown, request.review_due.isoformat(), tone, _days_left(left.days))
 
 
+def warnings_of(request: RefundRequest) -> list[str]:
+    """The warnings that the request was submitted under, in words."""
+    return [warning_in_words(Warning(name), POLICIES[request.policy]) for name in request.warnings]
+
+
 def warning_mark(request: RefundRequest) -> Any:
     """That the request came with a warning, and which, for a list; empty where there was none."""
     if not request.warnings:
         return ""
-    said = " ".join(str(WARNINGS[Warning(name)]) for name in request.warnings)
+    said = " ".join(warnings_of(request))
     shown = '<div class="tone--near" title="{}">{} {}</div>'
     return format_html(shown, said, icon("triangle-alert"), _("may expire before"))
 

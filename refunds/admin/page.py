@@ -17,15 +17,16 @@ from payments.admin.marks import READ_ALONG, payout_chip
 from payments.models import Difference, Payout
 from payments.services import may_resolve
 from refunds.admin import words
-from refunds.admin.marks import state_chip
+from refunds.admin.marks import state_chip, warnings_of
 from refunds.admin.story import next_step, timeline, why_not_approved
-from refunds.facts import DECISIVE, facts_of
 from refunds.models import RefundRequest
-from refunds.outlook import outlook
-from refunds.policy import Assessment, Facts, Warning, assess
+from refunds.rules.assess import Facts
+from refunds.rules.conditions import Condition
+from refunds.rules.explain import explain
+from refunds.rules.facts import DECISIVE, facts_of, moment_of
 from refunds.services import undecided_refunds
+from refunds.services.outlook import outlook
 from refunds.states import RequestState, Verdict
-from refunds.wording import RULE_NAMES, RULES, WARNINGS
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,11 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What the policy says of facts at a moment, in words."""
+class ComparedCondition:
+    """One condition as of the submission, and its fact now; None where another rule decides now."""
 
-    title: str
-    at: datetime
-    rule: Any
-    sentence: Any
-    is_supported: bool
-    amount: Any
-    warnings: list[Any]
-    calendar: str | None
+    condition: Condition
+    now: Condition | None
 
 
 @dataclass(frozen=True)
@@ -87,13 +82,10 @@ def context_of(request: RefundRequest, *, by: User, at: datetime) -> dict[str, A
     compared = compare(before, now, by)
     return {
         "facts": _facts(request, by),
-        "compared": compared,
-        "changes": sum(each.has_changed for each in compared),
-        "readings": [
-            _reading(_("At submission"), assess(before, request.submitted_at), request.submitted_at),
-            _reading(_("Now"), assess(now, at), at),
-        ],
-        "warnings": [WARNINGS[Warning(name)] for name in request.warnings],
+        "changed": [each for each in compared if each.has_changed],
+        "unchanged": [each for each in compared if not each.has_changed],
+        **_conditions(request, before, now, at),
+        "warnings": warnings_of(request),
         "money": money_of(request),
         "money_lines": _money_lines(request, by),
         "earlier": _earlier(request, by),
@@ -147,17 +139,18 @@ def _fact(facts: Facts, name: str, by: User) -> Any:
     return money_mark(value, facts.currency) if name in {"paid", "voucher"} else shown(value, by)
 
 
-def _reading(title: str, assessment: Assessment, at: datetime) -> Reading:
-    return Reading(
-        title=title,
-        at=at,
-        rule=RULE_NAMES[assessment.rule],
-        sentence=RULES[assessment.rule],
-        is_supported=assessment.supported,
-        amount=money_mark(assessment.amount, assessment.currency) if assessment.amount else "",
-        warnings=[WARNINGS[warning] for warning in assessment.warnings],
-        calendar=assessment.calendar,
-    )
+def _conditions(request: RefundRequest, before: Facts, now: Facts, at: datetime) -> dict[str, Any]:
+    """What the policy said of the facts and at the moment of the submission, and what has become of it."""
+    then, today = explain(before, request.submitted_at), explain(now, moment_of(now, at))
+    facts_now = {(condition.column, condition.text): condition for condition in today.conditions}
+    return {
+        "then": then,
+        "today": today if today.rule != then.rule else None,
+        "conditions": [
+            ComparedCondition(each, facts_now.get((each.column, each.text)) if today.rule == then.rule else None)
+            for each in then.conditions
+        ],
+    }
 
 
 def money_of(request: RefundRequest) -> list[Fact]:

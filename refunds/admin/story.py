@@ -12,9 +12,9 @@ from core import audit
 from core.models import AuditEntry
 from core.templatetags.console_format import day, moment
 from refunds.admin import words
-from refunds.facts import decisive_differences, facts_of
 from refunds.models import RefundRequest
-from refunds.outlook import Outlook
+from refunds.rules.facts import decisive_differences, facts_of
+from refunds.services.outlook import Outlook
 from refunds.states import LapseCause, Reason, RequestState
 
 # Their notes are codes, or stand on the page already.

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from refunds.outlook import Outlook
+from refunds.services.outlook import Outlook
 from refunds.states import RequestState, Verdict
 
 STATES = {

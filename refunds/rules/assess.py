@@ -238,23 +238,25 @@ def assess(facts: Facts, at: datetime) -> Assessment:
 
     Raises ValueError when `at` has no offset, KeyError when the policy is not known.
     """
-    case = case_of(facts, at)
-    row = case.row
-    return Assessment(
-        rule=row.rule,
-        outcome=row.outcome,
-        stage=case.stage,
-        currency=facts.currency,
-        review=row.review,
-        changes_at=case.changes_at(),
-        **_what_follows(case),
-    )
+    return assess_case(case_of(facts, at))
 
 
 def case_of(facts: Facts, at: datetime) -> Case:
     """The facts of a moment as a position in their policy's table. Raises as `assess`."""
     at = as_utc(at)
     return Case(facts_as_of(facts, at), POLICIES[facts.policy], at)
+
+
+def assess_case(case: Case) -> Assessment:
+    return Assessment(
+        rule=case.row.rule,
+        outcome=case.row.outcome,
+        stage=case.stage,
+        currency=case.facts.currency,
+        review=case.row.review,
+        changes_at=case.changes_at(),
+        **_what_follows(case),
+    )
 
 
 def _what_follows(case: Case) -> dict[str, Any]:

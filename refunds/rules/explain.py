@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from core.clock import service_day
 from core.money import format_money
 from refunds.rules import sentences
-from refunds.rules.assess import Assessment, Case, Facts, Warning, assess, case_of
+from refunds.rules.assess import Assessment, Case, Facts, Warning, assess_case, case_of
 from refunds.rules.conditions import Condition, conditions_of
 from refunds.rules.policies import Policy
 from refunds.rules.sentences import in_days
@@ -53,7 +53,11 @@ class Explanation:
 
 def explain(facts: Facts, at: datetime) -> Explanation:
     """Why the policy answers as `assess` does for the same facts and moment. Raises the same errors."""
-    assessment, case = assess(facts, at), case_of(facts, at)
+    case = case_of(facts, at)
+    return explain_case(case, assess_case(case))
+
+
+def explain_case(case: Case, assessment: Assessment) -> Explanation:
     told = Told(case, assessment)
     return Explanation(
         policy=case.policy.name,
@@ -61,19 +65,22 @@ def explain(facts: Facts, at: datetime) -> Explanation:
         outcome=assessment.outcome,
         answer=str(sentences.of(assessment).answer) % told,
         hint=str(sentences.of(assessment).hint) % told,
-        advice=str(sentences.advice(assessment, is_expired=case.is_expired)) % told,
+        advice=_advice(case, assessment, told),
         conditions=tuple(conditions_of(case, assessment)),
         dates=tuple(_dates(case, assessment)),
         warnings=tuple(warning_in_words(warning, case.policy) for warning in assessment.warnings),
     )
 
 
-def hint_of(assessment: Assessment, facts: Facts, at: datetime) -> str:
-    """The answer in a few words, for a row of a list: how much and until when, or why not.
+def _advice(case: Case, assessment: Assessment, told: "Told") -> str:
+    advice = str(sentences.advice(assessment, is_expired=case.is_expired)) % told
+    is_provisional = assessment.safe_revoke_by is not None and assessment.calendar == "provisional"
+    return f"{advice} {sentences.PROVISIONAL}" if is_provisional else advice
 
-    The same as `explain(facts, at).hint`, for lists that need nothing else.
-    """
-    return str(sentences.of(assessment).hint) % Told(case_of(facts, at), assessment)
+
+def hint_of(case: Case, assessment: Assessment) -> str:
+    """The explanation's hint alone, for lists."""
+    return str(sentences.of(assessment).hint) % Told(case, assessment)
 
 
 def name_of(rule: str) -> str:
@@ -100,6 +107,10 @@ class Told(Mapping[str, str]):
     def __len__(self) -> int:
         return len(_TOLD)
 
+    def revocation_was_due(self) -> date | None:
+        """The day by which a revocation would have had to be completed."""
+        return last_day_without(self.case)
+
     def bound(self, column: str) -> int:
         """The number that the deciding row's test of a column turns on, such as 28 for "29 or more"."""
         test = self.case.row.tests[column]
@@ -119,6 +130,7 @@ _TOLD: Mapping[str, Callable[[Told], object]] = {
     "revoke_by": lambda told: told.assessment.revoke_by,
     "safe_revoke_by": lambda told: told.assessment.safe_revoke_by,
     "refund_by": lambda told: told.case.last_day_to_request_once_revoked(),
+    "revocation_was_due": lambda told: told.revocation_was_due(),
     "until": lambda told: last_day_before(told.assessment.changes_at),
     "expires_on": lambda told: date.fromordinal(told.case.expiration_day),
     "limit": lambda told: told.policy.review_limit,
@@ -155,8 +167,14 @@ def _past(case: Case) -> Iterator[NamedDate]:
         yield NamedDate(_("Issued on"), case.facts.issued_at)
     if case.stage == Stage.REVOKED and case.facts.revoked_at:
         yield NamedDate(_("Revocation completed on"), case.facts.revoked_at)
+    last = last_day_without(case)
+    if last:
+        yield NamedDate(str(sentences.LAST_DAY[case.stage]), last)
+    yield NamedDate(sentences.end_label(case), case.facts.expires_at)
+
+
+def last_day_without(case: Case) -> date | None:
+    """The last day before the row that decides began to hold; None where no bound of its days was passed."""
     tests = [(column, test) for column, test in case.row.tests.items() if isinstance(test, DayRange)]
     ends = [end for column, test in tests if (end := case.last_day_without(column, test)) is not None]
-    if ends:
-        yield NamedDate(str(sentences.LAST_DAY[case.stage]), date.fromordinal(max(ends)))
-    yield NamedDate(sentences.end_label(case), case.facts.expires_at)
+    return date.fromordinal(max(ends)) if ends else None

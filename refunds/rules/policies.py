@@ -134,6 +134,8 @@ _ALL = (
     ),
 )
 POLICIES: Mapping[str, Policy] = MappingProxyType({policy.name: policy for policy in _ALL})
+# The rules under which money goes back, whatever the policy.
+SUPPORTED = tuple(dict.fromkeys(row.rule for policy in _ALL for row in policy.table.rows if row.outcome == Outcome.YES))
 
 
 def known_policies() -> frozenset[str]:

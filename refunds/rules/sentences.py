@@ -69,7 +69,10 @@ _RULES: Mapping[str, Sentences] = MappingProxyType(
             gettext_lazy("Not refundable: revoked more than %(revoked_after)s after the issue"),
         ),
         Rule.ISSUED_TOO_LONG: Sentences(
-            gettext_lazy("Not refundable: the certificate was issued more than %(days_since_issue)s ago."),
+            gettext_lazy(
+                "Not refundable: the certificate was issued more than %(days_since_issue)s ago. The revocation had to "
+                "be completed by %(revocation_was_due)s."
+            ),
             gettext_lazy("Not refundable: issued more than %(days_since_issue)s ago"),
         ),
         Rule.REVOCATION_PENDING: Sentences(
@@ -178,6 +181,9 @@ WARNINGS: Mapping[Warning, Words] = MappingProxyType(
         ),
     }
 )
+
+# Beside a day that was counted in business days.
+PROVISIONAL = gettext_lazy("The day is provisional: the holidays of that year haven't been announced yet.")
 
 # What the dates of an assessment mean.
 DATES: Mapping[str, Words] = MappingProxyType(

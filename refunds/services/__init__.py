@@ -7,17 +7,18 @@ Each locks the certificate, then the request, looks again, and records what it d
 from refunds.services.console import certificate_changed, lapse_overdue, lock_for_payout, payout_settled
 from refunds.services.customer import cancel_refund, request_refund
 from refunds.services.found import certificates_undecided, is_refund_found, undecided_refunds
+from refunds.services.outlook import Outlook, may_decide, outlook
 from refunds.services.outside import candidates_of, confirm_channel_refund
 from refunds.services.staff import (
     approve_refund,
     fail_refund,
     fail_refund_of,
-    may_decide,
     reject_refund,
     review_token,
 )
 
 __all__ = [
+    "Outlook",
     "approve_refund",
     "cancel_refund",
     "candidates_of",
@@ -30,6 +31,7 @@ __all__ = [
     "lapse_overdue",
     "lock_for_payout",
     "may_decide",
+    "outlook",
     "payout_settled",
     "reject_refund",
     "request_refund",

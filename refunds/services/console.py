@@ -16,9 +16,9 @@ from core.one_by_one import one_by_one
 from payments.models import Payout
 from payments.states import PayoutState
 from refunds.exceptions import RequestMoved
-from refunds.facts import facts_of, was_issued_meanwhile
 from refunds.models import RefundRequest
-from refunds.policy import Rule
+from refunds.rules.facts import facts_of, was_issued_meanwhile
+from refunds.rules.policies import Rule
 from refunds.services import found, steps
 from refunds.states import MONEY_ORDERED, UNDECIDED, RequestState
 

@@ -20,9 +20,11 @@ from refunds.exceptions import (
     RequestMoved,
     SummaryChanged,
 )
-from refunds.facts import facts_of, moment_of
 from refunds.models import LONGEST_REASON, RefundRequest, new_reference
-from refunds.policy import Assessment, Review, assess
+from refunds.rules.assess import Assessment
+from refunds.rules.facts import facts_of
+from refunds.rules.situation import Situation, situation_of
+from refunds.rules.table import Review
 from refunds.services import found, steps
 from refunds.states import CANCELLABLE, LIVE, Reason
 from refunds.summary import Summary, summarise
@@ -44,8 +46,9 @@ def request_refund(
     if known:
         return known
     text = _text_of(reason, reason_text)
-    at = moment_of(facts_of(certificate), at)
-    assessment = _assess_for_request(certificate, agreed, at=at)
+    situation = situation_of(certificate, at)
+    at = situation.at
+    assessment = _assess_for_request(situation, agreed)
     request = _store(certificate, assessment, form_key=form_key, reason=reason, reason_text=text, by=by, at=at)
     certificates.hold(certificate, request.reference, at=at)
     audit.record(request, "requested", by=by, at=at, note=request.reason, detail=steps.grounds(request))
@@ -81,19 +84,18 @@ def _text_of(reason: str, text: str) -> str:
     return steps.words(text, LONGEST_REASON) if reason == Reason.OTHER else ""
 
 
-def _assess_for_request(certificate: Certificate, agreed: Summary, *, at: datetime) -> Assessment:
-    newest = RefundRequest.objects.of(certificate).first()
-    if newest and newest.state in LIVE:
+def _assess_for_request(situation: Situation, agreed: Summary) -> Assessment:
+    certificate, newest, assessment = situation.certificate, situation.newest, situation.assessment
+    if isinstance(newest, RefundRequest) and newest.state in LIVE:
         raise AlreadyRequested(newest)
     if certificate.refund_found_at:
         raise RefundedOutside(str(certificate))
-    assessment = assess(facts_of(certificate), at)
     if not assessment.supported:
         raise NotRefundable(assessment)
     if assessment.review == Review.NONE and found.is_refund_found(certificate):
         # Also where it is of another certificate of the order: no money of its payments can be ordered now.
         raise RefundedOutside(str(certificate))
-    now = summarise(certificate, assessment)
+    now = summarise(situation)
     if now != agreed:
         raise SummaryChanged(now)
     return assessment

@@ -13,8 +13,8 @@ from payments.models import Payout
 from payments.services import Part
 from payments.states import PayoutState
 from refunds.exceptions import FactsChanged, InvalidReason
-from refunds.facts import facts_of, was_issued_meanwhile
 from refunds.models import Decision, RefundRequest
+from refunds.rules.facts import facts_of, moment_of, was_issued_meanwhile
 from refunds.services.found import undecided_refunds
 from refunds.states import LapseCause, Verdict
 
@@ -69,16 +69,20 @@ def lapse_if_due(request: RefundRequest, certificate: Certificate, *, at: dateti
     """
     if undecided_refunds(certificate).exists():
         return False
-    facts = facts_of(certificate)
-    if was_issued_meanwhile(request.facts_at_submission, facts, at):
-        cause = LapseCause.ISSUED
-    elif facts.expires_at <= at:
-        cause = LapseCause.EXPIRED
-    else:
+    cause = lapse_cause(request, certificate, at=at)
+    if cause is None:
         return False
     request.lapse(at=at, cause=cause)
     end(request, certificate, "lapsed", by=None, at=at, note=cause)
     return True
+
+
+def lapse_cause(request: RefundRequest, certificate: Certificate, *, at: datetime) -> LapseCause | None:
+    """Why a certificate lets its request lapse at `at`; None where it doesn't."""
+    facts = facts_of(certificate)
+    if was_issued_meanwhile(request.facts_at_submission, facts, at):
+        return LapseCause.ISSUED
+    return LapseCause.EXPIRED if facts.expires_at <= at else None
 
 
 def end(
@@ -141,9 +145,23 @@ def tell(request: RefundRequest, event: str, *, at: datetime, payout: Payout | N
             "part": part_of(payout) if payout else None,
             "has_come_back": has_come_back(request),
             "has_expired": request.certificate.expires_at <= at,
+            "policy": request.policy,
+            **_explained(request, event, at=at),
         },
         at=at,
     )
+
+
+# These say on what the money was asked for and granted; the others, what holds from now on.
+_ON_SUBMISSION = frozenset({"received", "approved", "refunded", "returned"})
+
+
+def _explained(request: RefundRequest, event: str, *, at: datetime) -> dict[str, Any]:
+    """The facts and the moment by which an email explains the refund rules."""
+    if event in _ON_SUBMISSION:
+        return {"facts": request.facts, "asked_at": request.submitted_at.isoformat()}
+    facts = facts_of(request.certificate)
+    return {"facts": facts.to_json(), "asked_at": moment_of(facts, at).isoformat()}
 
 
 def has_come_back(request: RefundRequest) -> bool:

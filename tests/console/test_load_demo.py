@@ -24,10 +24,11 @@ from core.money import plain_amount
 from payments.models import BankBatch, Difference, LedgerEntry, Payment, Payout
 from payments.services import may_record, may_send
 from payments.states import Channel, PayoutState
-from refunds.assess_lines import read_line
-from refunds.facts import facts_of
 from refunds.models import RefundRequest
-from refunds.policy import EVENTS, Facts, Rule, Warning, assess
+from refunds.rules.assess import EVENTS, Facts, Warning, assess
+from refunds.rules.assess_lines import read_line
+from refunds.rules.facts import facts_of
+from refunds.rules.policies import Rule
 from refunds.services import candidates_of, lapse_overdue, may_decide
 from refunds.states import RequestState
 from tests import factories

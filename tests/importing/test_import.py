@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from certificates.importing.reading import COLUMNS
 from certificates.models import Certificate, Domain, ImportedRow, Order, Product, SearchTerm
@@ -18,8 +19,9 @@ from certificates.states import CertificateState
 from core import jobs
 from core.models import User
 from payments.models import Payment
-from refunds.facts import facts_of
-from refunds.policy import POLICIES, Rule, assess
+from refunds.rules.assess import assess
+from refunds.rules.facts import facts_of
+from refunds.rules.policies import POLICIES, Rule
 from tests.factories import NOON, UserFactory
 from tests.importing.files import ROW, row, run, write_csv, write_json_lines
 
@@ -198,9 +200,22 @@ def test_imported_certificates_are_judged_by_the_policy(examples: Path):
 
 
 def test_the_policies_an_order_may_name_are_those_of_the_table(folder: Path):
-    assert settings.ORDER_POLICIES == "refunds.policy.known_policies"
-    for name in POLICIES:
-        assert run(write_csv(folder / "one.csv", [row(policy=name)])).code == 0
+    assert settings.ORDER_POLICIES == "refunds.rules.policies.known_policies"
+    for number, name in enumerate(POLICIES, 1):
+        assert run(write_csv(folder / "one.csv", [row(number, policy=name)])).code == 0
+
+
+def test_two_policies_in_one_order_are_refused(folder: Path):
+    file = write_csv(folder / "two.csv", [row(policy="intl-2021"), row(policy="cn-2021-07")])
+    problem = "line 3: policy: is cn-2021-07, and intl-2021 in line 2 of the same order"
+    assert run(file).problems[0] == problem
+    assert not Order.objects.exists()
+
+
+def test_an_order_that_names_no_policy_takes_that_of_new_purchases(folder: Path, settings: Settings):
+    settings.REFUND_POLICY = "intl-2026-03"
+    assert run(write_csv(folder / "one.csv", [row()])).code == 0
+    assert Order.objects.get().policy == "intl-2026-03"
 
 
 # --- How a file may be written ------------------------------------------------------------------

@@ -7,8 +7,8 @@ import pytest
 from certificates import hooks
 from certificates.models import Certificate
 from core.models import User
-from refunds.policy import Rule
 from refunds.prospects import prospects_of
+from refunds.rules.policies import Rule
 from tests import factories
 from tests.customer import requests
 from tests.factories import NOON
@@ -32,17 +32,16 @@ def test_revoke_first_tells_the_days_and_the_amount(customer: User) -> None:
     assert (told.amount, told.currency, told.is_late, told.is_open) == (120_000, "CNY", False, False)
     assert told.possible_until == date(2026, 12, 18)
     assert told.sentences == (
-        "CNY 1,200.00 can come back: the revocation must be completed by 2026-12-18. Once it is, request the refund, "
-        "by 2027-11-20.",
-        "Request the revocation by 2026-12-13 to be safe: a certificate authority needs up to 5 business days to "
-        "revoke.",
+        "Not refundable yet: revoke it by 2026-12-13 to get CNY 1,200.00 back.",
+        "Revoke the certificate by 2026-12-13; the certificate authority may need 5 business days. You can't undo "
+        "this. Then request the refund by 2027-11-20. Our staff decide within 15 business days, usually within 5.",
     )
 
 
 def test_past_the_safe_day_it_is_late(customer: User) -> None:
     told = of(factories.issued(customer, ago=25 * DAY))
     assert told.is_late
-    assert "may be completed too late for a refund" in told.sentences[-1]
+    assert "the refund is lost if the revocation is completed after 2026-11-26" in told.sentences[-1]
 
 
 def test_days_over_unknown_holidays_are_provisional(customer: User) -> None:
@@ -56,7 +55,7 @@ def test_the_last_day_is_the_last(customer: User) -> None:
     over = of(certificate, at=NOON + DAY)
     assert (over.possible_until, over.amount, over.revoke_by) == (None, None, None)
     assert over.sentences == (
-        "Nothing you paid comes back any more: the revocation had to be completed within 28 days of the issue, by "
+        "Not refundable: the certificate was issued more than 28 days ago. The revocation had to be completed by "
         "2026-11-23.",
     )
 
@@ -70,7 +69,7 @@ def test_while_it_is_being_revoked_the_last_day_stands(customer: User) -> None:
 def test_revoked_in_time_it_is_possible_until_the_end(customer: User) -> None:
     told = of(factories.revoked(customer))
     assert (told.possible_until, told.amount, told.revoke_by) == (date(2027, 11, 18), 120_000, None)
-    assert told.sentences == ("You can request a refund of CNY 1,200.00 until 2027-11-18.",)
+    assert told.sentences[0] == "You can get CNY 1,200.00 back after a review. Request it by 2027-11-18."
 
 
 @pytest.mark.parametrize("rule", [rule for rule in cases.REFUSED if not rule.startswith("revo") or "late" in rule])
@@ -102,7 +101,7 @@ def test_a_request_counts_while_it_is_open(customer: User, state: str) -> None:
 def test_what_is_given_back_comes_back_no_more(customer: User) -> None:
     told = of(requests.refunded(customer).certificate)
     assert (told.is_open, told.possible_until) == (False, None)
-    assert told.sentences == ("What you paid for this certificate has been given back.",)
+    assert told.sentences == ("What you paid for this certificate has been paid back.",)
 
 
 @pytest.mark.parametrize("build", [requests.rejected, requests.cancelled])

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from pytest_django import Settings
 
 from certificates.exceptions import InvalidBasket, NotAllowed, NotForSale, TermsChanged, VoucherRefused
 from certificates.models import Certificate, Order, Product, SearchTerm, Voucher
@@ -17,8 +18,9 @@ from payments.balances import balance_of
 from payments.exceptions import NotEnoughBalance
 from payments.models import LedgerEntry, Payment
 from payments.states import Cause, LedgerKind
-from refunds.facts import facts_of
-from refunds.policy import Rule, assess
+from refunds.rules.assess import assess
+from refunds.rules.facts import facts_of
+from refunds.rules.policies import POLICIES, Rule
 from tests import factories
 from tests.factories import NOON
 from tests.lifecycle.buying import buy, dv, free_dv, multi, nothing_bought, put_on_balance, voucher
@@ -45,6 +47,16 @@ def test_bought_certificates_wait_for_their_application(rich: User) -> None:
     assert (first.paid_part, second.paid_part) == (29_800, 29_800)
     assert first.listed_at < second.listed_at
     assert SearchTerm.objects.filter(certificate=first, text="digicert dv single domain").exists()
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_an_order_is_made_under_the_policy_of_the_setting_and_keeps_it(
+    rich: User, settings: Settings, name: str
+) -> None:
+    settings.REFUND_POLICY = name
+    order = buy(rich, Basket(dv().pk))
+    settings.REFUND_POLICY = "intl-2021"
+    assert facts_of(order.certificates.select_related("order", "product").get()).policy == name
 
 
 def test_the_money_goes_from_the_balance_to_the_sales(rich: User) -> None:

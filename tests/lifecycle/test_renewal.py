@@ -25,8 +25,9 @@ from certificates.services import purchasing
 from core import audit
 from core.models import User
 from payments.balances import balance_of
-from refunds.facts import facts_of
-from refunds.policy import Rule, assess
+from refunds.rules.assess import assess
+from refunds.rules.facts import facts_of
+from refunds.rules.policies import Rule
 from tests import factories
 from tests.conftest import signed_in
 from tests.customer.pages import words

@@ -29,9 +29,10 @@ from payments.models import Payout
 from payments.services import not_possible, record_failed, record_paid, record_returned, try_again
 from payments.states import PayoutState
 from refunds.exceptions import RefundsError
-from refunds.facts import facts_of
 from refunds.models import RefundRequest
-from refunds.policy import assess
+from refunds.rules.assess import assess
+from refunds.rules.facts import facts_of
+from refunds.rules.situation import situation_of
 from refunds.services import approve_refund, cancel_refund, fail_refund, lapse_overdue, reject_refund, request_refund
 from refunds.states import Reason, RequestState
 from refunds.summary import Summary, summarise
@@ -100,7 +101,7 @@ class Console(RuleBasedStateMachine):
     @rule(n=INDEX)
     def open_panel(self, n: int) -> None:
         certificate = self.certificate(n)
-        summary = summarise(certificate, assess(facts_of(certificate), self.now))
+        summary = summarise(situation_of(certificate, self.now))
         self.forms.append((certificate.pk, summary, uuid4()))
 
     @precondition(lambda self: self.forms)

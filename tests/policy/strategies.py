@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from refunds.policy import EVENTS, Facts
+from refunds.rules.assess import EVENTS, Facts
 
 SHANGHAI = timezone(timedelta(hours=8))
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.money import plain_amount
-from refunds.assess_lines import READERS, LineError, answers, read_line
-from refunds.policy import EVENTS, Facts, assess
+from refunds.rules.assess import EVENTS, Facts, assess
+from refunds.rules.assess_lines import READERS, LineError, answers, read_line
 from tests.policy.strategies import questions, repeatable
 
 ISSUED = {

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from tests.policy.test_assess_lines import line, told
 
@@ -51,6 +52,19 @@ def test_the_promised_examples_are_answered_to_the_letter(tmp_path: Path):
     path = tmp_path / "examples.jsonl"
     path.write_text(given, encoding="utf-8")
     assert assess_file(path) == (promised.splitlines(), 1)
+
+
+def test_a_line_without_a_policy_asks_for_the_product_pages_whatever_new_purchases_take(
+    tmp_path: Path, settings: Settings
+):
+    """29 days after the payment: over under a window of 7 days, not under `intl-2021`."""
+    settings.REFUND_POLICY = "intl-2026-03"
+    late = {"purchased_at": "2026-08-26T10:00:00+08:00", "at": "2026-09-24T10:00:00+08:00"}
+    late |= dict.fromkeys(("submitted_at", "validated_at", "issued_at", "revocation_requested_at", "revoked_at"))
+    path = tmp_path / "facts.jsonl"
+    path.write_bytes(line(**late) + b"\n" + line(**late, policy="intl-2026-03"))
+    lines, _status = assess_file(path)
+    assert [json.loads(answer)["rule"] for answer in lines] == ["unissued-manual", "window-over"]
 
 
 def test_every_line_answered_is_status_0(tmp_path: Path):

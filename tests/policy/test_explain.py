@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.clock import service_day, shift_day
 from refunds.rules import assess as assessing
 from refunds.rules import policies
-from refunds.rules.assess import Facts, assess, facts_as_of
+from refunds.rules.assess import Facts, assess, case_of, facts_as_of
 from refunds.rules.conditions import Condition
 from refunds.rules.explain import explain, hint_of
 from refunds.rules.policies import POLICIES, Policy, Rule
@@ -77,7 +77,7 @@ def should_be_met(facts: Facts, at: datetime, condition: Condition) -> bool:
 def test_every_date_of_the_assessment_is_named(question: tuple[Facts, datetime]):
     facts, at = question
     explained, assessment = explain(facts, at), assess(facts, at)
-    assert explained.hint == hint_of(assessment, facts, at)
+    assert explained.hint == hint_of(case_of(facts, at), assessment)
     shown = {named.when for named in explained.dates}
     promised = {assessment.request_by, assessment.revoke_by, assessment.safe_revoke_by, assessment.review_due}
     assert promised - {None} <= shown

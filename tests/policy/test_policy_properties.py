@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refunds.policy import EVENTS, MOMENTS, REVIEWS, Assessment, Facts, assess
+from refunds.rules.assess import EVENTS, MOMENTS, Assessment, Facts, assess
+from refunds.rules.policies import SUPPORTED
 from tests.policy import oracle
 from tests.policy.strategies import questions, repeatable
 
@@ -86,7 +87,7 @@ def test_voucher_and_submission_decide_nothing(question: tuple[Facts, datetime],
 def test_money_is_all_of_the_paid_part_or_none(question: tuple[Facts, datetime]):
     facts, at = question
     assessment = assess(facts, at)
-    assert assessment.amount == (facts.paid if assessment.rule in REVIEWS else None)
+    assert assessment.amount == (facts.paid if assessment.rule in SUPPORTED else None)
     assert assessment.supported == (assessment.review is not None)
     assert not assessment.supported or (assessment.button and facts.paid > 0 and at < facts.expires_at)
 

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from refunds.policy import POLICIES, Facts, Review, Rule, Warning, assess
+from refunds.rules.assess import Facts, Warning, assess
+from refunds.rules.policies import POLICIES, Rule
+from refunds.rules.table import Review
 
 SECOND = timedelta(seconds=1)
 
@@ -294,5 +296,6 @@ def test_an_unknown_policy_is_refused():
 
 def test_the_policy_of_the_product_page_stands_by_its_numbers():
     policy = POLICIES["intl-2021"]
-    assert (policy.immediate_days, policy.days_left, policy.revocation_days) == (5, 15, 28)
-    assert (policy.review_business_days, policy.revocation_business_days) == (15, 5)
+    cuts = {column: list(cuts) for column, cuts in policy.table.cuts.items()}
+    assert cuts == {"days_since_payment": [6], "days_left": [15], "days_since_issue": [29], "revoked_after": [29]}
+    assert (policy.review_limit, policy.usual_review, policy.revocation_allowance) == (15, 5, 5)

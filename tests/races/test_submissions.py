@@ -12,9 +12,8 @@ from certificates.services import record_issued
 from core.models import User
 from payments.models import Payout
 from refunds.exceptions import AlreadyRequested, NotRefundable
-from refunds.facts import facts_of
 from refunds.models import RefundRequest
-from refunds.policy import assess
+from refunds.rules.situation import situation_of
 from refunds.services import customer as customers
 from refunds.services import request_refund
 from refunds.states import Reason
@@ -39,7 +38,7 @@ def asking(certificate: Certificate, key: UUID | None = None) -> Callable[[], Re
     return partial(
         request_refund,
         certificate.pk,
-        agreed=summarise(certificate, assess(facts_of(certificate), NOON)),
+        agreed=summarise(situation_of(certificate, NOON)),
         form_key=key or uuid4(),
         reason=Reason.NO_NEED,
         reason_text="",

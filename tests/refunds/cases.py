@@ -11,7 +11,7 @@ from certificates.states import CertificateState, Source
 from core.models import AuditEntry, Job, Notice, User
 from payments.models import LedgerEntry, Payment, Payout
 from refunds.models import Decision, RefundRequest
-from refunds.policy import Rule
+from refunds.rules.policies import Rule
 from tests import factories
 from tests.factories import NOON
 

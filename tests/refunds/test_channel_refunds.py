@@ -31,11 +31,13 @@ from payments.services.already_refunded import hand_over_refunded
 from payments.services.ordering import Part
 from refunds.exceptions import RefundedOutside, RequestMoved
 from refunds.models import Decision, RefundRequest
-from refunds.offer import Offer, offer
-from refunds.outlook import Outlook, outlook
-from refunds.policy import Assessment, Rule
 from refunds.prospects import prospects_of
+from refunds.rules import table
+from refunds.rules.assess import Assessment
+from refunds.rules.offer import Offer, offer
+from refunds.rules.policies import Rule
 from refunds.services import approve_refund, cancel_refund, candidates_of, lapse_overdue, reject_refund
+from refunds.services.outlook import Outlook, outlook
 from refunds.states import RequestState
 from tests import factories
 from tests.conftest import signed_in
@@ -88,7 +90,7 @@ def confirm(difference: Difference, request: RefundRequest, by: User) -> Differe
 
 
 def test_a_refund_made_outside_leaves_nothing_to_offer_and_a_request_to_cancel() -> None:
-    rule = Assessment(rule=Rule.UNISSUED_MANUAL, currency="CNY")
+    rule = Assessment(Rule.UNISSUED_MANUAL, table.Outcome.YES, table.Stage.UNISSUED, "CNY", table.Review.MANUAL)
     asked: Callable[..., Offer] = lambda state: offer(rule, "revoked", state, is_refunded_outside=True)  # noqa: E731
     assert [
         asked(None),
@@ -117,7 +119,7 @@ def test_customer_reads_in_row_details_and_panel_why_refund_is_gone(
         page = as_customer.get(address)
         assert page.status_code == 200
         assert page.context.get("offer") in {None, Offer.NONE}
-        assert "was made by the payment channel itself" in page.content.decode()
+        assert "The payment channel has already made a refund of this certificate" in page.content.decode()
         assert "2026-11-23 12:00" in page.content.decode()
 
 
@@ -159,7 +161,7 @@ def test_customer_who_submits_meanwhile_reads_why_and_loses_nothing(
     found_at_channel(certificate)
     answer = as_customer.post(address, {**typed, "form": second, "step": "submit"})
     assert answer.status_code == 409
-    assert "was made by the payment channel itself" in answer.content.decode()
+    assert "The payment channel has already made a refund of this certificate" in answer.content.decode()
     assert "We have moved." in answer.content.decode()
     assert not RefundRequest.objects.exists()
 
@@ -178,7 +180,7 @@ def test_policy_approves_nothing_while_a_refund_of_the_same_order_is_unexplained
     before = cases.everything()
     answer = as_customer.post(address, {**typed, "form": token, "step": "submit"})
     assert answer.status_code == 409
-    assert "A refund of the same order was made by the payment channel itself" in answer.content.decode()
+    assert "The payment channel has already refunded part of the same order" in answer.content.decode()
     assert cases.everything() == before
     dismiss_difference(difference.pk, "a test", by=cashier, at=LATER)
     assert factories.submit(second).state == RequestState.APPROVED
@@ -189,7 +191,7 @@ def test_prospects_say_that_it_is_back_already(customer: User) -> None:
     found_at_channel(certificate)
     told = prospects_of(anew(certificate), at=LATER)
     assert told.possible_until is None
-    assert "made by the payment channel itself" in told.sentences[0]
+    assert "payment channel has already made a refund" in told.sentences[0]
 
 
 def test_overview_asks_no_more_queries_for_it(

@@ -20,9 +20,11 @@ from refunds.exceptions import (
     NotRefundable,
     SummaryChanged,
 )
-from refunds.facts import facts_of, moment_of
 from refunds.models import Decision, RefundRequest
-from refunds.policy import Facts, Rule, assess
+from refunds.rules.assess import Facts
+from refunds.rules.facts import facts_of, moment_of
+from refunds.rules.policies import Rule
+from refunds.rules.situation import situation_of
 from refunds.services import cancel_refund, request_refund
 from refunds.states import Reason, RequestState
 from refunds.summary import Summary, summarise
@@ -35,7 +37,7 @@ SECOND = timedelta(seconds=1)
 
 
 def shown(certificate: Certificate, at: datetime = NOON) -> Summary:
-    return summarise(certificate, assess(facts_of(certificate), at))
+    return summarise(situation_of(certificate, at))
 
 
 def ask(certificate: Certificate, by: User, *, at: datetime = NOON, **typed: Any) -> RefundRequest:

@@ -13,9 +13,9 @@ from core import audit
 from core.models import User
 from refunds.admin import bulk
 from refunds.models import RefundRequest
-from refunds.outlook import Outlook, outlook
-from refunds.policy import Rule
+from refunds.rules.policies import Rule
 from refunds.services import cancel_refund
+from refunds.services.outlook import Outlook, outlook
 from tests import factories
 from tests.conftest import signed_in
 from tests.factories import NOON

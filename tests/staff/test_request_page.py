@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.test import Client
 
 from certificates.models import Certificate
@@ -13,6 +14,7 @@ from refunds.models import RefundRequest
 from refunds.services import reject_refund
 from tests import factories
 from tests.conftest import signed_in
+from tests.customer.pages import words
 from tests.factories import NOON
 from tests.staff.pages import address, approved, failed, under_review
 
@@ -26,8 +28,8 @@ def as_reviewer(reviewer: User) -> Client:
 
 def changes(client: Client, request: RefundRequest) -> dict[str, bool]:
     """The facts that the page marks as changed, and whether each decides."""
-    compared = client.get(address(request)).context["compared"]
-    return {str(fact.label): fact.is_decisive for fact in compared if fact.has_changed}
+    changed = client.get(address(request)).context["changed"]
+    return {str(fact.label): fact.is_decisive for fact in changed}
 
 
 @pytest.mark.broken_books
@@ -46,9 +48,25 @@ def test_page_shows_facts_then_and_now_with_differences_marked(as_reviewer: Clie
 def test_page_shows_what_the_policy_reads_then_and_now(as_reviewer: Client, customer: User) -> None:
     request = under_review(customer)
     Certificate.objects.filter(pk=request.certificate_id).update(service_ends_at=NOON + timedelta(days=3))
-    then, now = as_reviewer.get(address(request)).context["readings"]
-    assert (str(then.rule), then.is_supported) == ("Not issued, with review", True)
-    assert (str(now.rule), now.is_supported) == ("Too close to the end", False)
+    page = as_reviewer.get(address(request))
+    then, now = page.context["then"], page.context["today"]
+    assert (then.rule, then.unmet) == ("unissued-manual", ())
+    assert (now.rule, [each.text for each in now.unmet]) == (
+        "unissued-too-late",
+        ["Bought no more than 5 days ago", "At least 15 days left before it expires"],
+    )
+    assert now.answer in words(page)
+
+
+def test_page_shows_the_conditions_of_the_submission_in_the_services_days(
+    as_reviewer: Client, customer: User, frozen: time_machine.Traveller
+) -> None:
+    request = under_review(customer)
+    frozen.move_to(NOON + timedelta(days=3))
+    text = words(as_reviewer.get(address(request)))
+    assert "Bought more than 5 days ago bought 20 days ago bought 23 days ago" in text
+    assert "Days are counted in Asia/Shanghai (UTC+08:00)." in text
+    assert "13 facts, none changed" in text
 
 
 def test_page_shows_where_each_part_of_the_money_goes_and_how_far_it_is(
@@ -66,7 +84,7 @@ def test_page_shows_where_each_part_of_the_money_goes_and_how_far_it_is(
 
 def test_page_shows_warnings_of_the_submission(as_reviewer: Client, customer: User) -> None:
     request = under_review(customer, service_ends_at=NOON + timedelta(days=17))
-    assert "may take until after the certificate expires" in as_reviewer.get(address(request)).content.decode()
+    assert "may not finish before the certificate expires" in as_reviewer.get(address(request)).content.decode()
 
 
 def test_page_shows_earlier_requests_of_the_certificate_with_their_answers(

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
 
-from refunds.assess_lines import answers
+from refunds.rules.assess_lines import answers
 
 STANDARD_INPUT = 0
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from certificates.models import Certificate
 from core.clock import as_utc
-from refunds.policy import EVENTS, Facts
+from refunds.rules.assess import EVENTS, Facts
 
 # A request is approved on the facts of its submission; these must still be so (domain.md, The refund policy).
 DECISIVE = ("source", "free", "paid", "currency", "issued_at", "revocation_requested_at", "revoked_at")

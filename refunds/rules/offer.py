@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from certificates.states import CertificateState
-from refunds.policy import Assessment
+from refunds.rules.assess import Assessment
 from refunds.states import CANCELLABLE, LIVE, OPEN
 
 

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 from core.money import AmountError, parse_amount, plain_amount
-from refunds.policy import DEFAULT_POLICY, EVENTS, POLICIES, Assessment, Facts, assess
+from refunds.rules.assess import DEFAULT_POLICY, EVENTS, Assessment, Facts, assess
+from refunds.rules.policies import POLICIES
 
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -1,0 +1,186 @@
+"""Everybody reads one explanation: the row, the panel, Details, the reviewer, the emails and other programs."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
+
+import pytest
+import time_machine
+from django.core.management import call_command
+from django.test import Client
+
+from certificates.models import Certificate
+from core.mail import compose
+from core.models import Notice, User
+from core.templatetags.console_format import moment
+from refunds.models import RefundRequest
+from refunds.rules import policies
+from refunds.rules.explain import Explanation, explain
+from refunds.rules.facts import facts_of
+from refunds.services import approve_refund, reject_refund
+from tests import factories
+from tests.conftest import signed_in
+from tests.customer.pages import panel_of, words
+from tests.factories import NOON
+from tests.policy.test_explain import THE_SHIPPED_NUMBERS, odd_policy
+from tests.refunds.cases import REFUSED, SUPPORTED
+from tests.staff.pages import address
+
+DAY = timedelta(days=1)
+KINDS = {**REFUSED, **SUPPORTED, "late-revocation": lambda account: factories.issued(account, ago=26 * DAY)}
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def at_noon(frozen: time_machine.Traveller) -> None:
+    frozen.move_to(NOON)
+
+
+def explained(certificate: Certificate) -> Explanation:
+    return explain(facts_of(certificate), NOON)
+
+
+def page(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, path
+    return words(answer)
+
+
+def email_of(request: RefundRequest, event: str) -> tuple[str, str]:
+    """The email's text and its page, each in one line."""
+    message = compose(Notice.objects.get(key__startswith=f"{request.reference}:{event}"))
+    html = re.sub(r"<[^>]+>", " ", str(message.alternatives[0][0]))
+    return " ".join(str(message.body).split()), " ".join(unescape(html).split())
+
+
+# --- They agree --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
+def test_row_details_and_panel_give_one_answer(
+    build: Callable[[User], Certificate], as_customer: Client, customer: User
+):
+    certificate = build(customer)
+    why = explained(certificate)
+    assert why.hint in page(as_customer, "/")
+    details, panel = (
+        page(as_customer, f"/certificates/{certificate.instance_id}/"),
+        words(as_customer.get(panel_of(certificate))),
+    )
+    for said in (why.answer, why.advice, *(condition.text for condition in why.conditions), *why.warnings):
+        assert said in details
+    for condition in why.conditions:
+        assert condition.text in panel
+        assert condition.fact in panel
+
+
+@pytest.mark.parametrize("build", SUPPORTED.values(), ids=SUPPORTED)
+def test_reviewer_and_emails_give_the_answer_of_the_submission(
+    build: Callable[[User], Certificate], customer: User, reviewer: User
+):
+    certificate = build(customer)
+    why = explained(certificate)
+    request = factories.submit(certificate)
+    desk = page(signed_in(reviewer), address(request))
+    for said in (why.answer, *(condition.text for condition in why.conditions)):
+        assert said in desk
+    if request.state != "under_review":
+        # Paid at once; the first email follows the payment.
+        return
+    approve_refund(request.pk, seen=factories.seen(request), by=reviewer, at=NOON + DAY)
+    for event in ("received", "approved"):
+        for text in email_of(request, event):
+            for said in (why.answer, *(condition.text for condition in why.conditions)):
+                assert said in text
+
+
+@pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
+def test_other_programs_get_the_answer_that_pages_show(
+    build: Callable[[User], Certificate], customer: User, tmp_path, capfd: pytest.CaptureFixture[str]
+):
+    certificate = build(customer)
+    facts = facts_of(certificate).to_json()
+    amounts = {name: f"{facts[name] / 100:.2f}" for name in ("paid", "voucher")}
+    line = {**facts, **amounts, "at": NOON.isoformat()}
+    (tmp_path / "line.jsonl").write_text(json.dumps(line) + "\n")
+    call_command("assess_refunds", str(tmp_path / "line.jsonl"))
+    answer = json.loads(capfd.readouterr().out)
+    why = explained(certificate)
+    assert answer["rule"] == why.rule
+    dates = {moment(named.when) if hasattr(named.when, "hour") else f"{named.when}" for named in why.dates}
+    named = {answer[name] for name in ("revoke_by", "safe_revoke_by", "review_due", "request_by") if answer[name]}
+    assert named <= dates
+
+
+def test_an_email_about_a_rejection_explains_what_holds_at_its_moment(customer: User, reviewer: User):
+    request = factories.submit(SUPPORTED["unissued-manual"](customer))
+    later = NOON + 3 * DAY
+    reject_refund(request.pk, answer="No.", seen=factories.seen(request), by=reviewer, at=later)
+    why = explain(facts_of(request.certificate), later)
+    new = {each.fact for each in why.conditions} - {each.fact for each in explained(request.certificate).conditions}
+    assert new
+    for text in email_of(request, "rejected"):
+        assert all(fact in text for fact in new)
+
+
+# --- Other numbers -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch, settings) -> None:
+    """Everything is bought under 41, 43 and 47 days and 11 and 13 business days."""
+    known = {**policies.POLICIES, "odd": odd_policy()}
+    for module in list(sys.modules.values()):
+        if getattr(module, "POLICIES", None) is policies.POLICIES and module is not policies:
+            monkeypatch.setattr(module, "POLICIES", known)
+    monkeypatch.setattr(policies, "POLICIES", known)
+    settings.REFUND_POLICY = "odd"
+
+
+def assert_other_numbers(text: str, facts: set[str]) -> None:
+    """No shipped number stands beside days, but for the counts of the certificate's own facts."""
+    for fact in facts:
+        text = text.replace(fact, "")
+    found = THE_SHIPPED_NUMBERS.search(text)
+    assert not found, text[max(found.start() - 100, 0) : found.end() + 50]
+
+
+@pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
+def test_with_other_numbers_no_page_keeps_the_old_ones(
+    odd: None, build: Callable[[User], Certificate], as_customer: Client, customer: User
+):
+    certificate = build(customer)
+    facts = {condition.fact for condition in explained(certificate).conditions}
+    for path in ("/", f"/certificates/{certificate.instance_id}/", "/refund-policy/"):
+        assert_other_numbers(page(as_customer, path), facts)
+    assert_other_numbers(words(as_customer.get(panel_of(certificate))), facts)
+
+
+@pytest.mark.parametrize("path", ["revoke", "delete"])
+def test_with_other_numbers_revoking_and_deleting_say_them(odd: None, path: str, as_customer: Client, customer: User):
+    certificate = factories.issued(customer)
+    text = page(as_customer, f"/certificates/{certificate.instance_id}/{path}/")
+    assert_other_numbers(text, {condition.fact for condition in explained(certificate).conditions})
+
+
+@pytest.mark.parametrize("decide", ["approve", "reject"])
+def test_with_other_numbers_no_email_and_no_desk_keeps_the_old_ones(
+    odd: None, decide: str, customer: User, reviewer: User
+):
+    request = factories.submit(factories.certificate(customer, bought=60 * DAY))
+    desk = signed_in(reviewer)
+    facts = {condition.fact for condition in explained(request.certificate).conditions}
+    for path in (address(request), address(request, decide)):
+        assert_other_numbers(page(desk, path), facts)
+    if decide == "approve":
+        approve_refund(request.pk, seen=factories.seen(request), by=reviewer, at=NOON)
+    else:
+        reject_refund(request.pk, answer="No.", seen=factories.seen(request), by=reviewer, at=NOON)
+    assert_other_numbers(page(signed_in(customer), f"/refunds/{request.reference}/"), facts)
+    for notice in Notice.objects.all():
+        message = compose(notice)
+        assert_other_numbers(str(message.body) + str(message.alternatives[0][0]), facts)
+    assert Notice.objects.count() >= 2
