@@ -207,6 +207,7 @@ JOB_HANDLERS = {
     "advance_enrollment": "certificates.services.advance_enrollment",
     "look_for_proof": "certificates.services.look_for_proof",
     "notice_revocations": "certificates.services.watching.notice_revocations",
+    "try_policy": "refunds.services.trials.try_policy",
 }
 
 # Who takes on what the worker has given up, by the kind of its job; the desk shows all of it.

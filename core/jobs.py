@@ -37,6 +37,7 @@ LONGEST_DELAY = timedelta(hours=1)
 
 
 EVERYTHING = Q()
+AT_ONCE = timedelta(0)
 
 
 class LeaseLost(Exception):

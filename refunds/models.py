@@ -14,7 +14,7 @@ from core.clock import service_day
 from core.models import AppendOnlyModel
 from core.money import format_money
 from core.states import StateField, StatefulModel, arrows, known_states
-from refunds.policy import Facts
+from refunds.rules.assess import Facts
 from refunds.states import (
     CANCELLABLE,
     LIVE,
@@ -198,3 +198,29 @@ class Decision(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.verdict} {self.request_id}"
+
+
+class PolicyTrial(models.Model):
+    """What a policy would answer for every certificate in the database, beside what its own answers at `at`.
+
+    `counts` holds a number by the two answers, `examples` the ids of some certificates with them; both grow while the
+    worker goes on from the certificate `cursor`. Nothing follows from a trial.
+    """
+
+    policy = models.CharField(_("policy"), max_length=30)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("by"))
+    at = models.DateTimeField(_("asked about"))
+    cursor = models.BigIntegerField(default=0, editable=False)
+    counts = models.JSONField(default=dict, editable=False)
+    examples = models.JSONField(default=dict, editable=False)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("policy trial")
+        verbose_name_plural = _("policy trials")
+        constraints = [
+            UniqueConstraint(fields=["policy"], condition=Q(finished_at=None), name="one_unfinished_trial_a_policy"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} {self.at:%Y-%m-%d %H:%M}"

@@ -1,6 +1,7 @@
 """The list of requests and a request's page."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -24,10 +25,10 @@ from refunds.admin.bulk import LIMIT, approve_each, lines_of, totals_of
 from refunds.admin.filters import DueFilter, RuleFilter, StateFilter
 from refunds.admin.marks import due_mark, state_chip, warning_mark
 from refunds.admin.page import context_of
+from refunds.admin.policies import policies_view
 from refunds.models import RefundRequest
-from refunds.policy import Rule
+from refunds.rules.explain import name_of
 from refunds.states import UNDECIDED
-from refunds.wording import RULE_NAMES
 
 SHOWN_DOMAINS = 2
 
@@ -83,7 +84,7 @@ class RefundRequestAdmin(Desk):
 
     @admin.display(description=_("rule"))
     def rule_name(self, request: RefundRequest) -> Any:
-        return RULE_NAMES[Rule(request.rule)]
+        return name_of(request.rule)
 
     @admin.display(description=_("submitted"))
     def submitted(self, request: RefundRequest) -> Any:
@@ -109,7 +110,12 @@ class RefundRequestAdmin(Desk):
 
     def get_urls(self) -> list[Any]:
         bulk = self.admin_site.admin_view(self.approve_several)
-        return [path("approve-selected/", bulk, name="refunds_refundrequest_approve_selected"), *super().get_urls()]
+        policies = self.admin_site.admin_view(partial(policies_view, self))
+        return [
+            path("approve-selected/", bulk, name="refunds_refundrequest_approve_selected"),
+            path("policies/", policies, name="refunds_refundrequest_policies"),
+            *super().get_urls(),
+        ]
 
     def has_review_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and request.user.has_perm("refunds.review_refund")

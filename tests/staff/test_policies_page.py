@@ -1,0 +1,129 @@
+"""The policies as staff read them, where two differ, and a trial of one over the certificates in the database."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from core import jobs
+from core.models import User
+from refunds.models import PolicyTrial
+from refunds.rules.policies import POLICIES
+from refunds.services import trials
+from tests import factories
+from tests.conftest import signed_in
+from tests.customer.pages import words
+from tests.factories import NOON
+from tests.refunds import cases
+from tests.refunds.cases import everything
+
+pytestmark = pytest.mark.django_db
+
+PAGE = reverse("admin:refunds_refundrequest_policies")
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def as_reviewer(reviewer: User) -> Client:
+    return signed_in(reviewer)
+
+
+def run_jobs() -> None:
+    """Let the worker do everything that's due."""
+    while jobs.run_due("worker", clock=lambda: NOON):
+        pass
+
+
+# --- Tables and differences --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_each_policy_is_shown_with_its_rows_and_its_proof(as_reviewer: Client, name: str):
+    text = words(as_reviewer.get(PAGE, {"policy": name}))
+    assert f"{len(POLICIES[name].table.cells):,}".replace(",", "") in text.replace(",", "")
+    assert "each decided by one row" in text
+    for row in POLICIES[name].table.rows:
+        assert row.rule in text
+
+
+def test_intl_2021_has_the_cells_that_its_proof_promises(as_reviewer: Client):
+    assert as_reviewer.get(PAGE, {"policy": "intl-2021"}).context["cells"] == 1280
+
+
+def test_what_two_policies_decide_differently_is_said_in_words(as_reviewer: Client):
+    page = as_reviewer.get(PAGE, {"policy": "intl-2026-03", "against": "intl-2021"})
+    found = page.context["differences"]
+    assert found
+    for each in found:
+        assert each.before != each.now
+        assert each.when in words(page)
+    assert as_reviewer.get(PAGE, {"policy": "intl-2021"}).context["differences"] == []
+
+
+def test_unknown_policies_show_the_first_one_and_compare_nothing(as_reviewer: Client):
+    page = as_reviewer.get(PAGE, {"policy": "nonsense\x00", "against": "9" * 400})
+    assert (page.status_code, page.context["policy"].name, page.context["against"]) == (200, "intl-2021", None)
+
+
+def test_who_may_not_see_requests_sees_no_policies_and_no_link():
+    stranger = signed_in(factories.staff("stranger", "payments.view_payout"))
+    assert stranger.get(PAGE).status_code == 403
+    assert stranger.post(PAGE).status_code == 403
+    assert PAGE not in stranger.get(reverse("admin:index")).content.decode()
+    assert not PolicyTrial.objects.exists()
+
+
+def test_first_page_leads_to_the_policies(as_reviewer: Client):
+    assert PAGE in as_reviewer.get(reverse("admin:index")).content.decode()
+
+
+# --- A trial -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stock(customer: User) -> None:
+    """Under intl-2021: one paid at once, one reviewed, one revoked in time; each bought 5 to 10 days ago."""
+    factories.certificate(customer, bought=5 * DAY)
+    cases.in_review(customer, bought=10 * DAY)
+    factories.revoked(customer)
+
+
+def test_a_trial_counts_both_answers_in_the_background_and_changes_nothing_else(
+    as_reviewer: Client, stock: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(trials, "PASS", 2)
+    as_reviewer.post(f"{PAGE}?policy=intl-2026-03")
+    before = {name: rows for name, rows in everything().items() if name != "Job"}
+    assert as_reviewer.get(PAGE, {"policy": "intl-2026-03"}).context["examined"] == 0
+    run_jobs()
+    page = as_reviewer.get(PAGE, {"policy": "intl-2026-03"})
+    assert page.context["examined"] == 3
+    assert PolicyTrial.objects.get().finished_at == NOON
+    counted = {(each.own, each.other): each.number for each in page.context["counted"]}
+    assert sum(counted.values()) == 3
+    assert page.context["counted"][0].differs
+    assert {name: rows for name, rows in everything().items() if name != "Job"} == before
+
+
+def test_a_trials_examples_lead_to_their_certificates(customer: User, as_reviewer: Client):
+    certificate = cases.in_review(customer, bought=10 * DAY)
+    as_reviewer.post(f"{PAGE}?policy=intl-2026-03")
+    run_jobs()
+    page = as_reviewer.get(PAGE, {"policy": "intl-2026-03"}).content.decode()
+    assert reverse("admin:certificates_certificate_change", args=[certificate.pk]) in page
+
+
+def test_a_trial_that_runs_is_not_started_twice(as_reviewer: Client, stock: None):
+    for _ in range(2):
+        as_reviewer.post(f"{PAGE}?policy=cn-2021-07")
+    assert PolicyTrial.objects.count() == 1
+    run_jobs()
+    as_reviewer.post(f"{PAGE}?policy=cn-2021-07")
+    assert PolicyTrial.objects.count() == 2
+
+
+def test_a_trial_of_an_empty_database_ends(as_reviewer: Client):
+    as_reviewer.post(f"{PAGE}?policy=cn-2021-07")
+    run_jobs()
+    assert PolicyTrial.objects.get().finished_at is not None
