@@ -81,7 +81,7 @@ class PhoneLine(CodeLine):
     """A telephone number; every hyphen and dash that web pages and word processors write counts as a plain one."""
 
     def to_python(self, value: Any) -> str:
-        return _ANY_DASH.sub("-", super().to_python(value))
+        return _ANY_DASH.sub("-", super().to_python(value) or "")
 
 
 @lru_cache
