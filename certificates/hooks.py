@@ -11,6 +11,8 @@ certificate_changed = Hook("CERTIFICATE_CHANGED")
 order_policies = Hook("ORDER_POLICIES")
 # Called with (certificate, at=…), which comes with its order and product: gives Prospects.
 refund_prospects = Hook("REFUND_PROSPECTS")
+# Called with (certificate): the business days that a certificate authority may take to revoke it.
+revocation_allowance = Hook("REVOCATION_ALLOWANCE")
 
 
 @dataclass(frozen=True)

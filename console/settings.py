@@ -198,6 +198,7 @@ REFUND_POLICY = env.text("REFUND_POLICY", "intl-2021")
 ORDER_POLICIES = "refunds.rules.policies.known_policies"
 # What revoking or deleting a certificate means for its refund.
 REFUND_PROSPECTS = "refunds.prospects.prospects_of"
+REVOCATION_ALLOWANCE = "refunds.prospects.revocation_allowance_of"
 
 JOB_HANDLERS = {
     "send_mail": "core.mail.send_notice",

@@ -1,10 +1,12 @@
-"""What revoking or deleting a certificate means for its refund, for the floor below (REFUND_PROSPECTS)."""
+"""What revoking or deleting a certificate means for its refund, as the settings name it for the floor below."""
 
 from datetime import datetime
 
 from certificates.hooks import Prospects
 from certificates.models import Certificate
+from refunds.rules.facts import facts_of
 from refunds.rules.offer import Offer
+from refunds.rules.policies import POLICIES
 from refunds.rules.situation import situation_of
 
 
@@ -24,3 +26,8 @@ def prospects_of(certificate: Certificate, *, at: datetime) -> Prospects:
         currency=situation.facts.currency,
         is_late=bool(assessment.warnings) and assessment.needs_revocation,
     )
+
+
+def revocation_allowance_of(certificate: Certificate) -> int:
+    """The business days that its policy gives a certificate authority to revoke it."""
+    return POLICIES[facts_of(certificate).policy].revocation_allowance

@@ -165,9 +165,12 @@ def _next(certificate: Certificate, revocation: Revocation | None, at: datetime)
         words = _("%(contact)s opens the newest link in the mail and confirms, before %(expires)s.")
         yield words % _told(revocation)
     if not to_end(certificate, at=at):  # the console speaks with no authority about it
-        yield _("Our staff have it revoked by the certificate authority and record it here, within 5 business days.")
+        words = _(
+            "Our staff have the certificate authority revoke it, and record it here within %(days)s business days."
+        )
     else:
-        yield _("The certificate authority revokes it: usually at once, at most 5 business days later.")
+        words = _("The certificate authority revokes it: usually at once, at most %(days)s business days later.")
+    yield words % {"days": hooks.revocation_allowance(certificate)}
 
 
 def _poll_seconds(certificate: Certificate, at: datetime, *, is_waiting: bool) -> int:

@@ -202,7 +202,12 @@ def _show_problem(
 def confirm_revocation(request: HttpRequest, token: str) -> HttpResponse:
     """For whoever has the link. GET shows what will happen and changes nothing: programs open links in mails, too."""
     at, link = timezone.now(), links.read(token)
-    found = link and Revocation.objects.select_related("certificate__product").filter(pk=link.revocation).first()
+    found = (
+        link
+        and Revocation.objects.select_related("certificate__order", "certificate__product")
+        .filter(pk=link.revocation)
+        .first()
+    )
     if link is None or not found:
         return _contact_page(request, {"standing": "unknown"}, status=404)
     if request.method == "POST":
@@ -228,6 +233,7 @@ def _contact_context(link: links.Link, found: Revocation, at: datetime) -> dict[
         **subject(certificate, at),
         "standing": links.standing_of(link, found, at),
         "revocation": found,
+        "allowance": hooks.revocation_allowance(certificate),
         "domains": [shown(name) for name in certificate.domains.values_list("name", flat=True)],
     }
 

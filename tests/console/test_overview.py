@@ -44,7 +44,7 @@ def test_a_customer_reads_refund_with_amount_and_last_day(as_customer: Client, c
     wanted = factories.certificate(customer)
     page = text_of(as_customer)
     assert f'<a href="/certificates/{wanted.instance_id}/refund/">Refund</a>' in page
-    assert "CNY 1,200.00 until 2027-11-07" in page
+    assert "CNY 1,200.00 at once until 2026-11-27" in page
 
 
 def test_a_customer_with_a_request_under_review_reads_cancel_refund(as_customer: Client, customer: User) -> None:
@@ -63,7 +63,7 @@ def test_a_customer_whose_money_is_ordered_reads_refund_under_way(as_customer: C
 def test_a_customer_may_open_why_a_certificate_is_not_refundable(as_customer: Client, customer: User) -> None:
     factories.issued(customer, ago=29 * DAY)
     page = text_of(as_customer)
-    assert "<summary>Not refundable</summary><p>The certificate was issued more than 28 days ago.</p>" in page
+    assert "<summary>Not refundable</summary><p>Not refundable: issued more than 28 days ago</p>" in page
     assert "/refund/" not in page
 
 
@@ -75,9 +75,14 @@ def test_the_refund_button_is_gone_on_day_29_and_shows_on_day_28(as_customer: Cl
     assert f"/certificates/{gone.instance_id}/refund/" not in page
 
 
-def test_a_row_says_by_when_to_revoke_first(as_customer: Client, customer: User) -> None:
+def test_a_row_says_by_when_to_revoke_first_to_be_safe(as_customer: Client, customer: User) -> None:
     factories.issued(customer, ago=3 * DAY)
-    assert "revoke by 2026-12-18 first" in text_of(as_customer)
+    assert "Revoke by 2026-12-13 to get CNY 1,200.00 back" in text_of(as_customer)
+
+
+def test_a_row_past_the_safe_day_says_that_it_may_be_too_late(as_customer: Client, customer: User) -> None:
+    factories.issued(customer, ago=25 * DAY)
+    assert "Revoke today: it may be too late for CNY 1,200.00 (must be completed by 2026-11-26)" in text_of(as_customer)
 
 
 def test_a_row_shows_two_domains_and_how_many_more(as_customer: Client, customer: User) -> None:
@@ -355,7 +360,7 @@ def test_details_show_every_date(as_customer: Client, customer: User) -> None:
     page = as_customer.get(f"/certificates/{wanted.instance_id}/").content.decode()
     for moment in ("2026-11-17", "2026-11-18 12:00", "2026-11-18 11:00", "2026-11-20 12:00", "2026-11-21 12:00"):
         assert moment in page
-    assert "Issued and revoked within 28 days" in page
+    assert "Revoked within 28 days of the issue" in page
     assert "<html" in page
 
 
@@ -363,22 +368,22 @@ def test_details_are_a_fragment_for_htmx(as_customer: Client, customer: User) ->
     wanted = factories.certificate(customer)
     page = as_customer.get(f"/certificates/{wanted.instance_id}/", headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in page
-    assert "Request it by" in page
+    assert "Last day to request the refund" in page
 
 
 def test_details_warn_of_a_late_revocation(as_customer: Client, customer: User) -> None:
     wanted = factories.issued(customer, ago=27 * DAY)
     page = as_customer.get(f"/certificates/{wanted.instance_id}/").content.decode()
-    assert "needs up to 5 business days to revoke" in page
+    assert "may take up to 5 business days to revoke" in page
 
 
 def test_a_refunded_certificate_says_that_the_money_is_back(as_customer: Client, customer: User) -> None:
     wanted = factories.certificate(customer)
     factories.submit(wanted)
     factories.pay_out()
-    assert "What you paid for this certificate has been given back." in text_of(as_customer)
+    assert "What you paid for this certificate has been paid back." in text_of(as_customer)
     page = as_customer.get(f"/certificates/{wanted.instance_id}/").content.decode()
-    assert "What you paid for this certificate has been given back." in page
+    assert "What you paid for this certificate has been paid back." in page
 
 
 # --- What else a row offers ----------------------------------------------------------------------

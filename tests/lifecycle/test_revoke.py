@@ -62,7 +62,7 @@ def stored_beside(certificate: Certificate) -> Revocation:
 
 def test_the_panel_says_what_comes_back_and_until_when(customer: User, as_customer: Client) -> None:
     text = words(as_customer.get(panel_of(dv(customer), "revoke")))
-    assert "CNY 1,200.00 can come back: the revocation must be completed by 2026-12-18." in text
+    assert "Not refundable yet: revoke it by 2026-12-13 to get CNY 1,200.00 back." in text
     assert "Request the revocation by, to be safe 2026-12-13" in text
     assert "Revocation must be completed by 2026-12-18" in text
     assert "A revocation cannot be undone." in text
@@ -73,9 +73,9 @@ def test_the_panel_says_what_comes_back_and_until_when(customer: User, as_custom
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"ago": 29 * DAY}, "Nothing you paid comes back any more"),
-        ({"ago": 25 * DAY}, "The safe day, 2026-11-19, is past"),
-        ({"payments": {}, "voucher": 120_000}, "a voucher's part never comes back"),
+        ({"ago": 29 * DAY}, "Not refundable: the certificate was issued more than 28 days ago."),
+        ({"ago": 25 * DAY}, "the refund is lost if the revocation is completed after 2026-11-26"),
+        ({"payments": {}, "voucher": 120_000}, "vouchers aren't refunded"),
     ],
 )
 def test_the_panel_says_where_nothing_or_perhaps_nothing_comes_back(
@@ -87,7 +87,7 @@ def test_the_panel_says_where_nothing_or_perhaps_nothing_comes_back(
 def test_a_free_certificate_brings_nothing_back(customer: User, as_customer: Client) -> None:
     certificate = factories.issued(customer, product=factories.ProductFactory(free=True))
     text = words(as_customer.get(panel_of(certificate, "revoke")))
-    assert "Free DV certificates cost nothing" in text
+    assert "free DV certificates cost nothing" in text
     assert "You get back" not in text
 
 

@@ -91,7 +91,7 @@ def test_a_revoked_one_leads_on_to_its_refund(customer: User, as_customer: Clien
     advance()
     text = shown(as_customer, certificate, done="requested")
     assert "The certificate is revoked." in text
-    assert "You can request a refund of CNY 1,200.00 until 2027-11-20." in text
+    assert "You can get CNY 1,200.00 back after a review. Request it by 2027-11-20." in text
     page = as_customer.get(panel_of(certificate, "revocation"))
     assert panel_of(certificate, "refund") in page.content.decode()
 
@@ -99,7 +99,7 @@ def test_a_revoked_one_leads_on_to_its_refund(customer: User, as_customer: Clien
 def test_one_revoked_too_late_leads_to_no_refund(customer: User, as_customer: Client) -> None:
     certificate = cases.late(customer)
     page = as_customer.get(panel_of(certificate, "revocation"))
-    assert "more than 28 days after the certificate was issued" in words(page)
+    assert "completed more than 28 days after the issue" in words(page)
     assert panel_of(certificate, "refund") not in page.content.decode()
 
 
@@ -113,7 +113,7 @@ def test_an_imported_one_says_who_is_awaited(customer: User, as_customer: Client
     certificate = imported(customer)
     requested(certificate)
     page = as_customer.get(panel_of(certificate, "revocation"))
-    assert "Our staff have it revoked by the certificate authority" in words(page)
+    assert "Our staff have the certificate authority revoke it" in words(page)
     assert poll_seconds(page) == 10
 
 
