@@ -73,9 +73,9 @@ def test_the_menu_and_the_hint_of_an_only_row_are_in_view(page: Page, live_serve
     sign_in(page, f"{live_server.url}/", shopper.username)
     for window in (LOW, MIDDLE, NARROW):
         page.set_viewport_size(window)
-        page.get_by_text("Not refundable").click()
+        page.get_by_text("Not refundable", exact=True).click()
         assert_in_view(page, page.locator(".why p"))
-        page.get_by_text("Not refundable").click()
+        page.get_by_text("Not refundable", exact=True).click()
         page.get_by_role("button", name="More", exact=True).click()
         assert_in_view(page, page.locator(".menu"))
         shot(page, f"overview-menu-{window['width']}")

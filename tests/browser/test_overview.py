@@ -109,7 +109,7 @@ def test_the_list_notices_by_itself_what_changed(page: Page, live_server: LiveSe
 def test_why_not_can_be_opened_without_javascript(plain_page: Page, live_server: LiveServer, shopper: User) -> None:
     factories.issued(shopper, ago=40 * DAY)
     sign_in(plain_page, f"{live_server.url}/", shopper.username)
-    plain_page.get_by_text("Not refundable").click()
+    plain_page.get_by_text("Not refundable", exact=True).click()
     expect(plain_page.get_by_text("Not refundable: issued more than 28 days ago")).to_be_visible()
 
 
