@@ -22,8 +22,11 @@ _MARKED_AS_TEXT = re.compile(r"""="((?:[^"]|"")*)"|'(?![nst][ -][A-Z])(.*)""", r
 
 # Spreadsheets write 1.23E+15 or, for few digits, 1E+15. An identifier such as 12E3 or 2026E-0012 isn't taken for one.
 _EXPONENT = re.compile(r"[+-]?[0-9]++(?:[.,][0-9]*[Ee][+-]?|[Ee]\+)[0-9]+")
+# What stands where a formula has failed, or where a column was too narrow for its number.
+_ERROR = re.compile(r"#(?:NAME\?|REF!|VALUE!|DIV/0!|NUM!|NULL!|N/A|SPILL!|CALC!|#+)", re.IGNORECASE)
+_IN_GROUPS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _YEAR_FIRST = re.compile(r"([0-9]{4})([/-])([0-9]{1,2})\2([0-9]{1,2})(?![0-9])")
-_YEAR_LAST = re.compile(r"[0-9]{1,2}([/-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?![0-9])")
+_YEAR_LAST = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?![0-9])")
 # Days since 1900, with the time of day as a fraction.
 _SERIAL = re.compile(r"[0-9]{5}(?:[.,][0-9]+)?")
 
@@ -75,14 +78,18 @@ def _unmarked(text: str) -> str:
     return (marked if formula is None else formula.replace('""', '"')).strip()
 
 
-def exponent_reason(text: str) -> str:
-    """Why this can't be the identifier that it was; "" where it's no number with an exponent."""
-    if not _EXPONENT.fullmatch(text):
-        return ""
-    return _(
-        "is a number with an exponent, so a spreadsheet has cut its digits off: export it again with this column "
-        "formatted as text"
-    )
+def damage_reason(text: str) -> str:
+    """Why this can't be the identifier that it was before a spreadsheet had it; "" where it may be one."""
+    if _EXPONENT.fullmatch(text):
+        return _(
+            "is a number with an exponent, so a spreadsheet has cut its digits off: export it again with this column "
+            "formatted as text"
+        )
+    if _ERROR.fullmatch(text):
+        return _("is a spreadsheet's error value instead of what was there: export it again as text, without formulas")
+    if _IN_GROUPS.fullmatch(text):
+        return _("is a number with thousands separators: export it again with this column formatted as text")
+    return ""
 
 
 def iso_day(text: str) -> str:

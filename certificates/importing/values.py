@@ -17,7 +17,7 @@ from certificates.importing.reading import Number
 from certificates.pem import is_armored, text_of
 from certificates.states import DomainType, Level
 from core.clock import as_utc
-from core.csv_cells import day_reason, exponent_reason, iso_day
+from core.csv_cells import damage_reason, day_reason, iso_day
 from core.csv_files import LOST, encoding_reason
 from core.email_addresses import BadEmail, normalize_email
 from core.money import parse_amount, plain_amount
@@ -59,7 +59,7 @@ def line_of_text(value: Any, longest: int = 200) -> str:
 def identifier(value: Any, longest: int = 200) -> str:
     """A line of text that names one thing, so that not a digit of it may be lost."""
     text = line_of_text(value, longest)
-    if reason := exponent_reason(text):
+    if reason := damage_reason(text):
         raise Unfit(reason)
     if isinstance(value, Number) and not value.isdecimal():
         raise Unfit("is a JSON number with a sign, a fraction or an exponent: write it as a string, in quotes")

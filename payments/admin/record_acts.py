@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core.csv_cells import exponent_reason
+from core.csv_cells import damage_reason
 from core.desk.acts import ActForm, Outcome, long_text
 from core.forms import CodeField
 from payments.admin.acts import PayoutAct
@@ -32,9 +32,9 @@ class WrongDay(Exception):
 
 
 def _whole_number(reference: str) -> None:
-    """Refuses what was copied from a spreadsheet after it had shortened the number. Raises ValidationError."""
-    if exponent_reason(reference):
-        raise ValidationError(_("A spreadsheet has shortened this number. Copy it from the channel's own records."))
+    """Refuses what was copied from a spreadsheet after it had damaged the number. Raises ValidationError."""
+    if damage_reason(reference):
+        raise ValidationError(_("A spreadsheet has damaged this number. Copy it from the channel's own records."))
 
 
 class PaidForm(ActForm):

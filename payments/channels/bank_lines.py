@@ -9,7 +9,7 @@ from itertools import chain, repeat
 
 from django.utils.translation import gettext as _
 
-from core.csv_cells import day_reason, exponent_reason, iso_day
+from core.csv_cells import damage_reason, day_reason, iso_day
 from core.csv_files import LOST, CsvFile, UnreadableFile, encoding_reason
 from core.money import AmountError, parse_amount
 
@@ -70,7 +70,7 @@ class Line:
     def identifier(self, column: str, *, is_needed: bool) -> str:
         """A word that names one thing, so that not a digit of it may be lost."""
         word = self.word(column, is_needed=is_needed)
-        if reason := exponent_reason(word):
+        if reason := damage_reason(word):
             self.note(column, reason)
         return word
 

@@ -151,7 +151,20 @@ def test_an_identifier_that_a_spreadsheet_has_rounded_is_refused(folder: Path, e
     refuse(file, f"line {2 if ending == 'csv' else 1}: {column}: {have}{ROUNDED}")
 
 
-@pytest.mark.parametrize("number", ["12E3", "2026E-0012", "1234e567"])
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("#N/A", "is a spreadsheet's error value instead of what was there: export it again as text, without formulas"),
+        ("####", "is a spreadsheet's error value instead of what was there: export it again as text, without formulas"),
+        ("6,222,020", "is a number with thousands separators: export it again with this column formatted as text"),
+    ],
+)
+def test_an_order_number_that_a_spreadsheet_has_lost_is_refused(folder: Path, cell: str, reason: str):
+    """Two orders with the same error value would become one."""
+    refuse(written(folder / "bad.csv", row(order_number=cell)), f"line 2: order_number: {reason}")
+
+
+@pytest.mark.parametrize("number", ["12E3", "2026E-0012", "1234e567", "#17", "1,17"])
 def test_an_order_number_that_only_resembles_such_a_number_is_read(folder: Path, number: str):
     assert run(written(folder / "one.csv", row(order_number=number))).code == 0
     assert Order.objects.get().number == number
@@ -168,7 +181,13 @@ def test_a_json_number_that_is_no_row_of_digits_identifies_nothing(folder: Path,
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [("45992", SERIAL), ("45992.41667", SERIAL), ("3/11/2026", DAY_FIRST), ("3-11-26 10:00", DAY_FIRST)],
+    [
+        ("45992", SERIAL),
+        ("45992.41667", SERIAL),
+        ("3/11/2026", DAY_FIRST),
+        ("3-11-26 10:00", DAY_FIRST),
+        ("03.11.2026", DAY_FIRST),
+    ],
 )
 @pytest.mark.parametrize("column", ["paid_at", "issued_at"])
 def test_a_day_that_a_spreadsheet_has_rewritten_is_refused(folder: Path, column: str, value: str, reason: str):

@@ -184,6 +184,20 @@ def test_an_identifier_that_a_spreadsheet_has_rounded_is_refused(column: str, nu
     assert problems(answer(";".join(cells.values()), header=HEADER.replace(",", ";"))) == [(2, column, ROUNDED)]
 
 
+@pytest.mark.parametrize(
+    ("damaged", "reason"),
+    [
+        ("#NAME?", "is a spreadsheet's error value"),
+        ("#N/A", "is a spreadsheet's error value"),
+        ("#######", "is a spreadsheet's error value"),
+        ('"6,222,020"', "is a number with thousands separators"),
+    ],
+)
+def test_a_reference_that_a_spreadsheet_has_lost_is_refused(damaged: str, reason: str) -> None:
+    [(_line, column, told)] = problems(answer(GOOD.replace("B-1", damaged)))
+    assert (column, told[: len(reason)]) == ("reference", reason)
+
+
 @pytest.mark.parametrize("column", ["payout", "reference", "payment"])
 def test_a_statement_refuses_an_identifier_that_a_spreadsheet_has_rounded(column: str) -> None:
     cells = {"reference": "B-9", "payout": "", "amount": "1.00", "currency": "CNY", "day": "2026-11-23", "payment": ""}

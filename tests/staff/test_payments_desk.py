@@ -450,14 +450,15 @@ def test_refund_found_at_the_channel_stands_in_the_way_and_is_named(
     assert everything() == before
 
 
-def test_outside_reference_that_a_spreadsheet_has_rounded_is_refused_beside_the_field(
-    as_cashier: Client, customer: User, approver: User
+@pytest.mark.parametrize("damaged", ["6.22202E+18", "#NAME?", "########", "6,222,020,200"])
+def test_outside_reference_that_a_spreadsheet_has_damaged_is_refused_beside_the_field(
+    as_cashier: Client, customer: User, approver: User, damaged: str
 ) -> None:
     payout = failed_payout(customer, approver)
-    answer = send(as_cashier, payout, "record-paid", external_reference="6.22202E+18")
-    words = "A spreadsheet has shortened this number. Copy it from the channel's own records."
+    answer = send(as_cashier, payout, "record-paid", external_reference=damaged)
+    words = "A spreadsheet has damaged this number. Copy it from the channel's own records."
     assert answer.context["form"].errors == {"external_reference": [words]}
-    assert 'value="6.22202E+18"' in answer.content.decode()
+    assert f'value="{damaged}"' in answer.content.decode()
     assert again(payout).state == PayoutState.FAILED
 
 
