@@ -15,6 +15,7 @@ from core.clock import service_day
 from refunds.models import RefundRequest
 from refunds.panel import request_chip, request_facts
 from refunds.parts import Part, came_back_among, parts_of
+from refunds.rules.explain import explain
 from refunds.rules.offer import Offer
 from refunds.rules.situation import situation_with
 from refunds.services import certificates_undecided
@@ -93,6 +94,7 @@ def context_of(refund: RefundRequest, at: datetime) -> dict[str, Any]:
     facts = request_facts(refund, at, parts, checked=checked)
     return {
         **facts,
+        "explanation": explain(refund.facts_at_submission, refund.submitted_at),
         "amount_label": _amount_label(refund),
         "parts": [] if refund.state in NOTHING_COMES else parts,
         "history": history,

@@ -79,7 +79,7 @@ def test_row_details_and_panel_give_one_answer(
 
 
 @pytest.mark.parametrize("build", SUPPORTED.values(), ids=SUPPORTED)
-def test_reviewer_and_emails_give_the_answer_of_the_submission(
+def test_record_reviewer_and_emails_give_the_answer_of_the_submission(
     build: Callable[[User], Certificate], customer: User, reviewer: User
 ):
     certificate = build(customer)
@@ -88,6 +88,9 @@ def test_reviewer_and_emails_give_the_answer_of_the_submission(
     desk = page(signed_in(reviewer), address(request))
     for said in (why.answer, *(condition.text for condition in why.conditions)):
         assert said in desk
+    record = page(signed_in(customer), f"/refunds/{request.reference}/")
+    for said in (why.answer, *(f"{condition.text} {condition.fact}" for condition in why.conditions)):
+        assert said in record
     if request.state != "under_review":
         # Paid at once; the first email follows the payment.
         return
