@@ -38,7 +38,7 @@ def state_of(request: RefundRequest) -> str:
 def approve_and_reject(page: Page, address: str, wished: list[RefundRequest]) -> None:
     sign_in(page, f"{address}{REQUESTS}", "reviewer")
     page.get_by_role("link", name=wished[0].reference).click()
-    expect(page.locator("main")).to_contain_text("What the policy reads")
+    expect(page.locator("main")).to_contain_text("Refund conditions")
     page.get_by_role("link", name="Approve").click()
     page.get_by_role("button", name="Approve").click()
     expect(page.locator("main")).to_contain_text("Approved")

@@ -116,11 +116,16 @@ def test_who_guesses_one_account_does_not_shut_out_another(customer: User, neigh
     assert is_let_in(Client(), "neighbour")
 
 
-@pytest.mark.parametrize("login", ["nobody", "nobody@example.com", "x" * 5000])
+@pytest.mark.parametrize("login", ["nobody", "nobody@example.com", "x" * 150])
 def test_an_unknown_name_is_refused_in_the_same_words(login: str, customer: User) -> None:
     for _ in range(5):
         assert "not correct" in tried(Client(), login)
     assert tried(Client(), f" {login.upper()}\u200b") == REFUSED.format("5 minutes")
+
+
+def test_a_name_longer_than_any_is_told_so(customer: User) -> None:
+    answer = Client().post(DOOR, {"login": "x" * 5000, "password": WRONG})
+    assert "This is too long." in answer.content.decode()
 
 
 def test_a_network_that_guesses_at_many_accounts_is_refused_and_a_known_device_in_it_is_not(customer: User) -> None:

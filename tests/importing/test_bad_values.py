@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certificates.importing.reading import OPTIONAL, REQUIRED
 from certificates.models import Order
+from refunds.rules.policies import POLICIES
 from tests.importing.files import refuse, row, run, write_csv, write_json_lines
 from tests.importing.make_certificates import certificate
 
@@ -28,9 +29,14 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"account": "ali\0ce"}, "account", "holds a NUL character"),
     ({"brand": "Digi\x07Cert"}, "brand", "holds a character that cannot be printed"),
     ({"email": "alice"}, "email", "is not an email address"),
-    ({"policy": "intl-1999"}, "policy", "is not one of intl-2021"),
+    ({"policy": "intl-1999"}, "policy", f"is not one of {', '.join(sorted(POLICIES))}"),
     # --- times
-    ({"paid_at": "20.11.2026"}, "paid_at", "is not a time as RFC 3339 writes it, 2026-06-01T12:00:00+08:00"),
+    (
+        {"paid_at": "20.11.2026"},
+        "paid_at",
+        "doesn't begin with the year, so day and month could be confused: write 2026-11-03",
+    ),
+    ({"paid_at": "yesterday"}, "paid_at", "is not a time as RFC 3339 writes it, 2026-06-01T12:00:00+08:00"),
     ({"paid_at": "2026-11-20T10:00:00"}, "paid_at", "has no offset (Z, or +08:00)"),
     ({"paid_at": "2026-11-31T10:00:00Z"}, "paid_at", "is not a time of the calendar and the clock"),
     ({"paid_at": "1969-12-31T23:59:59Z"}, "paid_at", "is not in the years 1970 to 2200"),

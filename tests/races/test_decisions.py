@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CONTROL = pytest.mark.usefixtures("without_database_guards")
 
 # An approval has looked at everything, and stores next.
-LOOKED: tuple[ModuleType, str] = (staff, "_require_unchanged_support")
+LOOKED: tuple[ModuleType, str] = (staff, "_lock_for_decision")
 END = NOON + timedelta(days=359)
 
 Act = Callable[[], RefundRequest | int]
