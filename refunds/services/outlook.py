@@ -21,16 +21,16 @@ class Outlook(StrEnum):
     MOVED = "moved"
     # A refund made directly at the channel: nobody has decided on it yet, or it was kept as unmatched.
     REFUNDED_OUTSIDE = "refunded_outside"
-    ISSUED = "issued"
-    EXPIRED = "expired"
+    # By the names of their causes.
+    ISSUED = LapseCause.ISSUED.value
+    EXPIRED = LapseCause.EXPIRED.value
     NOT_SUPPORTED = "not_supported"
     CHANGED = "changed"
     REFUND_KEPT = "refund_kept"
     APPROVE = "approve"
 
 
-_BY_CAUSE = {LapseCause.ISSUED: Outlook.ISSUED, LapseCause.EXPIRED: Outlook.EXPIRED}
-LAPSES = frozenset(_BY_CAUSE.values())
+LAPSES = frozenset({Outlook.ISSUED, Outlook.EXPIRED})
 # Approving does something: it approves, or it lets the request lapse.
 ACTS = LAPSES | {Outlook.APPROVE}
 # Nothing can be decided, neither way.
@@ -59,7 +59,7 @@ def outlook(request: RefundRequest, *, by: User, at: datetime) -> Outlook:
     if found.undecided_refunds(request.certificate).exists():
         return Outlook.REFUNDED_OUTSIDE
     cause = steps.lapse_cause(request, request.certificate, at=at)
-    return _BY_CAUSE[cause] if cause else _of_decision(request)
+    return Outlook(cause) if cause else _of_decision(request)
 
 
 def _of_decision(request: RefundRequest) -> Outlook:

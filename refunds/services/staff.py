@@ -16,7 +16,7 @@ from refunds.rules.assess import Facts
 from refunds.rules.facts import facts_of
 from refunds.services import steps
 from refunds.services.outlook import LAPSES, REFUSALS, UNDECIDABLE, Outlook, outlook
-from refunds.states import RequestState, Verdict
+from refunds.states import LapseCause, RequestState, Verdict
 
 
 @transaction.atomic
@@ -86,12 +86,14 @@ def review_token(request: RefundRequest, facts: Facts) -> str:
 def _lock_for_decision(request_id: int, *, seen: str, by: User, at: datetime) -> tuple[RefundRequest, Outlook]:
     """Lock a request and say what approving it does; where its certificate lets it lapse, it has lapsed.
 
-    Raises what stands in the way of any decision, and FactsChanged where it isn't what the page showed.
+    Raises what blocks any decision, and FactsChanged where the request isn't what the page showed.
     """
     certificate, request = steps.lock(request_id)
     now = outlook(request, by=by, at=at)
     if now in UNDECIDABLE:
         raise REFUSALS[now](request)
-    if not steps.lapse_if_due(request, certificate, at=at) and seen != review_token(request, facts_of(certificate)):
+    if now in LAPSES:
+        steps.lapse(request, certificate, LapseCause(now), at=at)
+    elif seen != review_token(request, facts_of(certificate)):
         raise FactsChanged(request)
     return request, now

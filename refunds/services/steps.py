@@ -70,11 +70,14 @@ def lapse_if_due(request: RefundRequest, certificate: Certificate, *, at: dateti
     if undecided_refunds(certificate).exists():
         return False
     cause = lapse_cause(request, certificate, at=at)
-    if cause is None:
-        return False
+    if cause:
+        lapse(request, certificate, cause, at=at)
+    return cause is not None
+
+
+def lapse(request: RefundRequest, certificate: Certificate, cause: LapseCause, *, at: datetime) -> None:
     request.lapse(at=at, cause=cause)
     end(request, certificate, "lapsed", by=None, at=at, note=cause)
-    return True
 
 
 def lapse_cause(request: RefundRequest, certificate: Certificate, *, at: datetime) -> LapseCause | None:
