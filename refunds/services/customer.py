@@ -7,7 +7,6 @@ from uuid import UUID
 from django.db import transaction
 
 from certificates import services as certificates
-from certificates.models import Certificate
 from core import audit
 from core.business_days import CALENDAR_VERSION
 from core.models import User
@@ -22,7 +21,6 @@ from refunds.exceptions import (
 )
 from refunds.models import LONGEST_REASON, RefundRequest, new_reference
 from refunds.rules.assess import Assessment
-from refunds.rules.facts import facts_of
 from refunds.rules.situation import Situation, situation_of
 from refunds.rules.table import Review
 from refunds.services import found, steps
@@ -49,7 +47,7 @@ def request_refund(
     situation = situation_of(certificate, at)
     at = situation.at
     assessment = _assess_for_request(situation, agreed)
-    request = _store(certificate, assessment, form_key=form_key, reason=reason, reason_text=text, by=by, at=at)
+    request = _store(situation, form_key=form_key, reason=reason, reason_text=text, requested_by=by)
     certificates.hold(certificate, request.reference, at=at)
     audit.record(request, "requested", by=by, at=at, note=request.reason, detail=steps.grounds(request))
     if assessment.review == Review.NONE:
@@ -101,14 +99,13 @@ def _assess_for_request(situation: Situation, agreed: Summary) -> Assessment:
     return assessment
 
 
-def _store(certificate: Certificate, assessment: Assessment, *, by: User, at: datetime, **typed: Any) -> RefundRequest:
-    facts = facts_of(certificate)
+def _store(situation: Situation, **typed: Any) -> RefundRequest:
+    certificate, facts, assessment = situation.certificate, situation.facts, situation.assessment
     return RefundRequest.objects.create(
-        reference=new_reference(at),
+        reference=new_reference(situation.at),
         certificate=certificate,
         account_id=certificate.account_id,
-        requested_by=by,
-        submitted_at=at,
+        submitted_at=situation.at,
         policy=facts.policy,
         calendar_version=CALENDAR_VERSION,
         facts=facts.to_json(),
