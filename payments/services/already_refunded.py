@@ -98,16 +98,8 @@ def record_paid_before(
 
     In the transaction of the caller, who has locked what the payment paid for. A person decides what follows.
     """
-    difference = differences.file(
-        DifferenceKind.MISSING_HERE,
-        payout.channel,
-        taking_in.subject_of(refund),
-        at=at,
-        day=day,
-        external_reference=refund.reference,
-        payment_id=payout.payment_id,
-        amount=refund.amount,
-        currency=refund.currency,
+    difference = taking_in.file_refund(
+        DifferenceKind.MISSING_HERE, payout.channel, refund, at=at, day=day, payment_id=payout.payment_id
     )
     if difference.state not in CLOSES_REFUND or difference.payment_id != payout.payment_id:
         # Decided earlier, when nobody knew that it was of this payment: now somebody must look again.

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from core import audit
@@ -115,21 +116,35 @@ def _came_back_later(payout: Payout, day: date) -> bool:
     return (payout.state, payout.booked_on) == (PayoutState.RETURNED, day) and payout.channel in LISTS_EVENTS
 
 
-def _file_of_ours(
-    kind: DifferenceKind, payout: Payout, refund: ChannelRefund, *, at: datetime, day: date
+def file_refund(
+    kind: DifferenceKind, channel: str, refund: ChannelRefund, *, at: datetime, day: date, **fields: Any
 ) -> Difference:
+    """File what a channel says of a refund, under its number and with its amount."""
     return file(
         kind,
-        payout.channel,
+        channel,
         subject_of(refund),
         at=at,
         day=day,
         external_reference=refund.reference,
+        amount=refund.amount,
+        currency=refund.currency,
+        **fields,
+    )
+
+
+def _file_of_ours(
+    kind: DifferenceKind, payout: Payout, refund: ChannelRefund, *, at: datetime, day: date
+) -> Difference:
+    return file_refund(
+        kind,
+        payout.channel,
+        refund,
+        at=at,
+        day=day,
         payment_id=payout.payment_id,
         payout_id=payout.pk,
-        amount=refund.amount,
         our_amount=None if kind == DifferenceKind.MISSING_HERE else payout.amount,
-        currency=refund.currency,
     )
 
 
@@ -139,16 +154,13 @@ def _take_in_foreign(channel: str, refund: ChannelRefund, *, at: datetime, day: 
         heal(Difference.objects.filter(channel=channel, subject=subject_of(refund)), at=at)
         return None
     payments = Payment.objects.filter(channel=channel, reference=refund.payment_reference).exclude(reference="")
-    return file(
+    return file_refund(
         DifferenceKind.MISSING_HERE,
         channel,
-        subject_of(refund),
+        refund,
         at=at,
         day=day,
-        external_reference=refund.reference,
         payment_id=payments.values_list("pk", flat=True).first(),
-        amount=refund.amount,
-        currency=refund.currency,
         is_pending=refund.outcome == Outcome.PENDING,
     )
 
