@@ -1,6 +1,8 @@
 """What staff record about a payout that was paid, refused or sent back outside the console."""
 
+from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -14,7 +16,7 @@ from core.forms import CodeField
 from payments.admin.acts import PayoutAct
 from payments.days import books_day, zone_name
 from payments.exceptions import AmountsDiffer, MoreThanPaid, PayoutMoved, ReferenceTaken, RefundFound
-from payments.models import Difference
+from payments.models import Difference, Payout
 from payments.services import (
     can_be_recorded,
     can_have_come_back,
@@ -134,12 +136,26 @@ class FailedForm(ActForm):
     )
 
 
-class RecordFailed(PayoutAct):
+class RecordByReason(PayoutAct):
+    """Records with a reason, for staff, that money did not reach its customer."""
+
+    is_danger = True
+    form_class = FailedForm
+    record: Callable[..., Payout]
+    recorded: Any
+
+    def do(self, form: ActForm) -> Outcome:
+        typed = form.cleaned_data
+        payout = self.record(self.thing.pk, typed["reason"], by=self.by, at=self.at, seen=typed["seen"])
+        return Outcome(self.recorded % {"payout": payout}, messages.WARNING)
+
+
+class RecordFailed(RecordByReason):
     slug = "record-failed"
     title = _("Record the payout as failed")
     button = submit = _("Record as failed")
-    is_danger = True
-    form_class = FailedForm
+    record = staticmethod(record_failed)
+    recorded = _("%(payout)s is recorded as failed.")
 
     def is_possible(self) -> bool:
         return is_with_staff(self.thing)
@@ -153,28 +169,18 @@ class RecordFailed(PayoutAct):
             )
         return words
 
-    def do(self, form: ActForm) -> Outcome:
-        typed = form.cleaned_data
-        payout = record_failed(self.thing.pk, typed["reason"], by=self.by, at=self.at, seen=typed["seen"])
-        return Outcome(gettext("%(payout)s is recorded as failed.") % {"payout": payout}, messages.WARNING)
 
-
-class RecordReturned(PayoutAct):
+class RecordReturned(RecordByReason):
     """Money paid outside that came back, as banks say days later."""
 
     slug = "record-returned"
     title = _("Record that the money came back")
     button = submit = _("Record as returned")
-    is_danger = True
-    form_class = FailedForm
+    record = staticmethod(record_returned)
+    recorded = _("%(payout)s is recorded as returned.")
 
     def is_possible(self) -> bool:
         return can_have_come_back(self.thing)
 
     def says(self) -> str:
         return gettext("The refund is open again, its customer reads so, and the money is to be sent once more.")
-
-    def do(self, form: ActForm) -> Outcome:
-        typed = form.cleaned_data
-        payout = record_returned(self.thing.pk, typed["reason"], by=self.by, at=self.at, seen=typed["seen"])
-        return Outcome(gettext("%(payout)s is recorded as returned.") % {"payout": payout}, messages.WARNING)
