@@ -23,15 +23,6 @@ from refunds.services.trials import start_trial
 
 
 @dataclass(frozen=True)
-class Differing:
-    """Certificates that two policies decide differently."""
-
-    when: str
-    before: str
-    now: str
-
-
-@dataclass(frozen=True)
 class Counted:
     """How many certificates get these two answers, and some of them."""
 
@@ -59,7 +50,7 @@ def policies_view(desk: Any, request: HttpRequest) -> HttpResponse:
         "rows": rows_of(policy),
         "cells": len(policy.table.cells),
         "against": against,
-        "differences": _differences(against, policy) if against else [],
+        "differences": differences_between(against, policy) if against else [],
         **_trial(policy, staff_of(request)),
     }
     return desk.answer(request, "admin/refunds/policies.html", context)
@@ -70,13 +61,6 @@ def _start(request: HttpRequest, policy: Policy) -> HttpResponse:
     messages.success(request, _("The trial has started. Reload this page to see its result."))
     address = reverse("admin:refunds_refundrequest_policies")
     return HttpResponseRedirect(f"{address}?{urlencode({'policy': policy.name})}#trial")
-
-
-def _differences(one: Policy, other: Policy) -> list[Differing]:
-    return [
-        Differing(each.when, verdict_in_words(each.before), verdict_in_words(each.now))
-        for each in differences_between(one, other)
-    ]
 
 
 def _trial(policy: Policy, by: User) -> dict[str, Any]:

@@ -136,6 +136,14 @@ class PolicyDifference:
         is_implied = "revoked_after" in self.days
         return joined("; ", tests if is_implied else [str(STAGES[self.stage]), *tests])
 
+    @property
+    def before_in_words(self) -> str:
+        return verdict_in_words(self.before)
+
+    @property
+    def now_in_words(self) -> str:
+        return verdict_in_words(self.now)
+
 
 def differences_between(one: Policy, other: Policy) -> list[PolicyDifference]:
     """Where two policies differ in outcome or review, neighboring cells merged.
