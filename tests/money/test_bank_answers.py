@@ -313,7 +313,11 @@ WRONG = {
     "future": ({"day": "2026-11-24"}, "day: is still to come: today is 2026-11-23"),
     "past": ({"day": "2026-11-22"}, "day: is before the batch was made, on 2026-11-23"),
     "no reference": ({"reference": ""}, "reference: is missing"),
-    "bad day": ({"day": "23.11.2026"}, "day: is no day, YYYY-MM-DD"),
+    "bad day": ({"day": "2026-02-30"}, "day: is no day, YYYY-MM-DD"),
+    "day first": (
+        {"day": "23.11.2026"},
+        "day: doesn't begin with the year, so day and month could be confused: write 2026-11-03",
+    ),
     "bad result": ({"result": "ok"}, "result: must be one of paid, failed, paid_before"),
 }
 
