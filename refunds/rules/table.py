@@ -179,13 +179,15 @@ class Table:
         pieces = [range(len(cuts) + 1) for cuts in self.cuts.values()]
         wanted = [self._allowed(each) for each in self.rows]
         decides: dict[Cell, Row] = {}
+        reached: set[int] = set()
         for cell in product(*[(False, True)] * len(FLAGS), Stage, *pieces):
             index = next((n for n, tests in enumerate(wanted) if all(cell[at] in values for at, values in tests)), None)
             if index is None:
                 raise TableError(f"{self.name}: no row decides the cell {self.describe(cell)}.")
             decides[cell] = self.rows[index]
-        for each in self.rows:
-            if not any(found is each for found in decides.values()):
+            reached.add(index)
+        for index, each in enumerate(self.rows):
+            if index not in reached:
                 raise TableError(f"{self.name}: the row {each.rule} is never reached, the rows above it decide first.")
         return decides
 

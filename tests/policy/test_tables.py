@@ -54,6 +54,11 @@ def test_a_row_that_repeats_another_is_never_reached():
         table(OTHERS, row("others", NO, stage=set(Stage)))
 
 
+def test_the_same_row_a_second_time_is_never_reached():
+    with pytest.raises(TableError, match="the row others is never reached"):
+        table(OTHERS, OTHERS)
+
+
 def test_an_unknown_column_is_refused_by_its_name():
     with pytest.raises(TableError, match="the row odd tests days_since_paid, which isn't a column"):
         table(row("odd", NO, days_since_paid=days(0, 5)), OTHERS)
