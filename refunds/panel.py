@@ -127,19 +127,16 @@ def _refusal(situation: Situation, why: str) -> dict[str, Any]:
 
 def _revocation(situation: Situation) -> dict[str, Any]:
     """The dates of a revocation that must come first, and what is lost when it comes late."""
-    assessment, facts = situation.assessment, situation.facts
-    expected = _expected_revocation(situation)
+    explanation, expected = situation.explanation, _expected_revocation(situation)
     return {
-        "explanation": situation.explanation,
-        "assessment": assessment,
-        "facts": facts,
+        "explanation": explanation,
+        "facts": situation.facts,
         "policy": situation.policy,
         "is_confirmed_by_mail": _is_confirmed_by_mail(situation.certificate),
         "awaits_contact": _awaits_contact(situation.certificate),
-        "is_late": bool(assessment.warnings),
         "expected": expected,
-        "may_be_late": expected is not None and assessment.revoke_by is not None and expected > assessment.revoke_by,
-        "caution": caution(is_provisional=assessment.calendar == "provisional"),
+        "may_be_late": expected is not None and explanation.revoke_by is not None and expected > explanation.revoke_by,
+        "caution": caution(is_provisional=situation.assessment.calendar == "provisional"),
     }
 
 

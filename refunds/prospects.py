@@ -18,13 +18,13 @@ def prospects_of(certificate: Certificate, *, at: datetime) -> Prospects:
     assessment, explanation = situation.assessment, situation.explanation
     return Prospects(
         is_open=False,
-        possible_until=assessment.request_by or assessment.revoke_by,
+        possible_until=assessment.request_by or explanation.revoke_by,
         sentences=(explanation.answer, explanation.advice),
-        safe_revoke_by=assessment.safe_revoke_by,
-        revoke_by=assessment.revoke_by,
+        safe_revoke_by=explanation.safe_revoke_by,
+        revoke_by=explanation.revoke_by,
         amount=situation.facts.paid,
         currency=situation.facts.currency,
-        is_late=bool(assessment.warnings) and assessment.needs_revocation,
+        is_late=bool(explanation.warnings) and assessment.needs_revocation,
     )
 
 

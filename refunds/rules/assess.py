@@ -196,6 +196,10 @@ class Case:
                 return date.fromordinal(min(day - 1, self.expiration_day))
         return date.fromordinal(self.expiration_day)
 
+    def last_useful_day_to_revoke(self) -> date:
+        """`last_day_to_revoke`, but not after the last day to request the refund: from then on it brings nothing."""
+        return min(self.last_day_to_revoke(), self.last_day_to_request_once_revoked())
+
     def days_of_bounds(self, column: str, test: DayRange) -> list[int]:
         """The days on which time alone may change whether a test of this column holds, in order."""
         return sorted(self._days_of(column, test.bounds))

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from core.clock import service_day
 from core.money import format_money
-from refunds.rules.assess import Assessment, Case, Facts
+from refunds.rules.assess import Case, Facts
 from refunds.rules.sentences import Words, in_days, joined
 from refunds.rules.table import DayRange, Outcome, Row, Stage, Test
 
@@ -29,30 +29,31 @@ class Condition:
     changes_on: date | None = None
 
 
-def conditions_of(case: Case, assessment: Assessment) -> Iterator[Condition]:
+def conditions_of(case: Case) -> Iterator[Condition]:
     """In the table's order: what the rows above rule out, then what the deciding row itself asks."""
     for row in case.table.rows:
         if row is case.row:
-            yield from _of_deciding(case, row, assessment)
+            yield from _of_deciding(case, row)
             return
         if row.outcome == Outcome.NO and len(row.tests) == 1:
             yield from (_condition(case, column, test, wanted=False) for column, test in row.tests.items())
 
 
-def _of_deciding(case: Case, row: Row, assessment: Assessment) -> Iterator[Condition]:
+def _of_deciding(case: Case, row: Row) -> Iterator[Condition]:
     # A row that says no asks for the contrary of its tests.
     wanted = row.outcome != Outcome.NO
     if wanted:
-        yield _of_stage(case, assessment)
+        yield _of_stage(case)
     for column, test in row.tests.items():
         if column != "stage":
             yield _condition(case, column, test, wanted=wanted)
 
 
-def _of_stage(case: Case, assessment: Assessment) -> Condition:
-    is_met = assessment.outcome == Outcome.YES
-    text = _STAGES[case.stage] % {"revoke_by": assessment.revoke_by}
-    return Condition("stage", text, _stage_fact(case.stage, case.facts), is_met)
+def _of_stage(case: Case) -> Condition:
+    text = str(_STAGES[case.stage])
+    if case.stage in {Stage.ISSUED, Stage.REVOKING}:
+        text %= {"revoke_by": case.last_useful_day_to_revoke()}
+    return Condition("stage", text, _stage_fact(case.stage, case.facts), is_met=case.row.outcome == Outcome.YES)
 
 
 def _condition(case: Case, column: str, test: Test, *, wanted: bool) -> Condition:

@@ -6,10 +6,11 @@ Every number in a sentence comes from the row that decided or from its policy. D
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 
 from django.utils.translation import gettext as _
 
+from core.business_days import last_day_with_nth_business_day_by
 from core.clock import service_day
 from core.money import format_money
 from refunds.rules import sentences
@@ -33,7 +34,8 @@ class Explanation:
     """Why a certificate can or can't be refunded, as of the moment asked about.
 
     `answer` is one sentence; `hint` says the same in a few words, for a list; `advice` is what the customer can do and
-    until when, empty where there's nothing to do.
+    until when, empty where there's nothing to do. `revoke_by` and `safe_revoke_by` are the days of the service's zone
+    that all of them name: the assessment's, but not after the last day to request the refund.
     """
 
     policy: str
@@ -45,6 +47,8 @@ class Explanation:
     conditions: tuple[Condition, ...]
     dates: tuple[NamedDate, ...]
     warnings: tuple[str, ...]
+    revoke_by: date | None = None
+    safe_revoke_by: date | None = None
 
     @property
     def unmet(self) -> tuple[Condition, ...]:
@@ -59,28 +63,37 @@ def explain(facts: Facts, at: datetime) -> Explanation:
 
 def explain_case(case: Case, assessment: Assessment) -> Explanation:
     told = Told(case, assessment)
+    said = sentences.of(assessment, is_late=told.is_late)
     return Explanation(
         policy=case.policy.name,
         rule=assessment.rule,
         outcome=assessment.outcome,
-        answer=str(sentences.of(assessment).answer) % told,
-        hint=str(sentences.of(assessment).hint) % told,
-        advice=_advice(case, assessment, told),
-        conditions=tuple(conditions_of(case, assessment)),
+        answer=str(said.answer) % told,
+        hint=str(said.hint) % told,
+        advice=_advice(said, told),
+        conditions=tuple(conditions_of(case)),
         dates=tuple(_dates(case, assessment)),
-        warnings=tuple(warning_in_words(warning, case.policy) for warning in assessment.warnings),
+        warnings=tuple(warning_in_words(warning, case.policy) for warning in _warnings(assessment, told)),
+        revoke_by=told.revoke_by,
+        safe_revoke_by=told.safe_revoke_by,
     )
-
-
-def _advice(case: Case, assessment: Assessment, told: "Told") -> str:
-    advice = str(sentences.advice(assessment, is_expired=case.is_expired)) % told
-    is_provisional = assessment.safe_revoke_by is not None and assessment.calendar == "provisional"
-    return f"{advice} {sentences.PROVISIONAL}" if is_provisional else advice
 
 
 def hint_of(case: Case, assessment: Assessment) -> str:
     """The explanation's hint alone, for lists."""
-    return str(sentences.of(assessment).hint) % Told(case, assessment)
+    told = Told(case, assessment)
+    return str(sentences.of(assessment, is_late=told.is_late).hint) % told
+
+
+def _advice(said: sentences.Sentences, told: "Told") -> str:
+    advice = str(said.advice or sentences.still_useful(told.assessment, is_expired=told.case.is_expired)) % told
+    is_provisional = told.safe_revoke_by is not None and told.assessment.calendar == "provisional"
+    return f"{advice} {sentences.PROVISIONAL}" if is_provisional else advice
+
+
+def _warnings(assessment: Assessment, told: "Told") -> tuple[Warning, ...]:
+    """The assessment's, and the one about a late revocation where the day that sentences name has passed."""
+    return (Warning.REVOCATION_MAY_FINISH_LATE,) if told.is_late else assessment.warnings
 
 
 def name_of(rule: str) -> str:
@@ -107,6 +120,23 @@ class Told(Mapping[str, str]):
     def __len__(self) -> int:
         return len(_TOLD)
 
+    @cached_property
+    def revoke_by(self) -> date | None:
+        return None if self.assessment.revoke_by is None else self.case.last_useful_day_to_revoke()
+
+    @cached_property
+    def safe_revoke_by(self) -> date | None:
+        if self.revoke_by is None or self.revoke_by == self.assessment.revoke_by:
+            return self.assessment.safe_revoke_by
+        if self.assessment.safe_revoke_by is None:
+            return None
+        return last_day_with_nth_business_day_by(self.revoke_by, self.policy.revocation_allowance).date
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the safe day to request a revocation has passed."""
+        return self.safe_revoke_by is not None and self.safe_revoke_by.toordinal() < self.case.today
+
     def revocation_was_due(self) -> date | None:
         """The day by which a revocation would have had to be completed."""
         return last_day_without(self.case)
@@ -127,8 +157,8 @@ def _bound_in_words(column: str, told: Told) -> str:
 _TOLD: Mapping[str, Callable[[Told], object]] = {
     "amount": lambda told: format_money(told.case.facts.paid, told.case.facts.currency),
     "request_by": lambda told: told.assessment.request_by,
-    "revoke_by": lambda told: told.assessment.revoke_by,
-    "safe_revoke_by": lambda told: told.assessment.safe_revoke_by,
+    "revoke_by": lambda told: told.revoke_by,
+    "safe_revoke_by": lambda told: told.safe_revoke_by,
     "refund_by": lambda told: told.case.last_day_to_request_once_revoked(),
     "revocation_was_due": lambda told: told.revocation_was_due(),
     "until": lambda told: last_day_before(told.assessment.changes_at),
@@ -155,6 +185,8 @@ def _dates(case: Case, assessment: Assessment) -> Iterator[NamedDate]:
     at_once = last_day_before(assessment.changes_at) if assessment.review == Review.NONE else None
     if at_once:
         yield NamedDate(_("Without a review until"), at_once)
+    if assessment.revoke_by and (refund_by := case.last_day_to_request_once_revoked()) < assessment.revoke_by:
+        yield NamedDate(str(sentences.DATES["request_by"]), refund_by)
     for name, label in sentences.DATES.items():
         when = getattr(assessment, name)
         if when is not None and when != at_once:
@@ -169,7 +201,7 @@ def _past(case: Case) -> Iterator[NamedDate]:
         yield NamedDate(_("Revocation completed on"), case.facts.revoked_at)
     last = last_day_without(case)
     if last:
-        yield NamedDate(str(sentences.LAST_DAY[case.stage]), last)
+        yield NamedDate(sentences.last_day_label(case), last)
     yield NamedDate(sentences.end_label(case), case.facts.expires_at)
 
 

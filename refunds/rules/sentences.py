@@ -136,18 +136,15 @@ _REVOKE_TODAY = Sentences(
 )
 
 
-def of(assessment: Assessment) -> Sentences:
-    if Warning.REVOCATION_MAY_FINISH_LATE in assessment.warnings:
-        return _REVOKE_TODAY
-    return _RULES[assessment.rule]
+def of(assessment: Assessment, *, is_late: bool) -> Sentences:
+    """The sentences of the rule that decided. `is_late`: the safe day to request a revocation has passed."""
+    return _REVOKE_TODAY if is_late else _RULES[assessment.rule]
 
 
-def advice(assessment: Assessment, *, is_expired: bool) -> Words:
-    """What the customer can do; empty where there is nothing."""
-    said = of(assessment).advice
-    if said or assessment.outcome != Outcome.NO or is_expired:
-        return said
-    return _STILL_USEFUL.get(assessment.stage, "")
+def still_useful(assessment: Assessment, *, is_expired: bool) -> Words:
+    """What a certificate that isn't refundable is still good for; empty where it's good for nothing."""
+    is_over = assessment.outcome != Outcome.NO or is_expired
+    return "" if is_over else _STILL_USEFUL.get(assessment.stage, "")
 
 
 # The rule in a word or two, for filters and comparisons.
@@ -194,16 +191,13 @@ DATES: Mapping[str, Words] = MappingProxyType(
         "review_due": gettext_lazy("Decided by, if you submit today"),
     }
 )
-_REVOCATION_WAS_DUE = gettext_lazy("Revocation had to be completed by")
-LAST_DAY: Mapping[Stage, Words] = MappingProxyType(
-    {
-        Stage.UNISSUED: gettext_lazy("Last day to request a refund was"),
-        Stage.VALIDATED: gettext_lazy("Last day to request a refund was"),
-        Stage.ISSUED: _REVOCATION_WAS_DUE,
-        Stage.REVOKING: _REVOCATION_WAS_DUE,
-        Stage.REVOKED: _REVOCATION_WAS_DUE,
-    }
-)
+
+
+def last_day_label(case: Case) -> str:
+    """What the last day before a "no" is called: by what was late, not by how far the certificate is."""
+    if case.row.tests.keys() & {"days_since_payment", "days_left"}:
+        return _("Last day to request a refund was")
+    return _("Revocation had to be completed by")
 
 
 def end_label(case: Case) -> str:

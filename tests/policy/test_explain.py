@@ -192,6 +192,46 @@ def test_past_the_safe_day_it_says_that_it_may_be_too_late():
     assert explained.hint == "Revoke today: it may be too late for CNY 298.00 (must be completed by 2026-09-01)"
 
 
+SHORT: dict[str, Any] = {**PLAIN, "expires_at": after(12), "issued_at": after(1)}
+
+
+def test_no_revocation_is_asked_for_after_the_last_day_for_a_refund():
+    """It expires on 2026-08-15, and the fifth business day after 2026-08-09 is the 14th."""
+    explained = explain(Facts(**SHORT), after(2))
+    assert explained.hint == "Revoke by 2026-08-09 to get CNY 298.00 back"
+    assert "Revoke the certificate by 2026-08-09" in explained.advice
+    assert "Revoked by 2026-08-15 at the latest" in [condition.text for condition in explained.conditions]
+    assert (explained.safe_revoke_by, explained.revoke_by) == (date(2026, 8, 9), date(2026, 8, 15))
+
+
+def test_past_the_safe_day_of_an_early_end_it_says_that_it_may_be_too_late():
+    explained = explain(Facts(**SHORT), after(8))
+    assert explained.hint == "Revoke today: it may be too late for CNY 298.00 (must be completed by 2026-08-15)"
+    assert len(explained.warnings) == 1
+
+
+def test_a_revocation_under_way_counts_only_while_a_refund_can_be_requested():
+    explained = explain(Facts(**SHORT, revocation_requested_at=after(3)), after(4))
+    assert "if the revocation is completed by 2026-08-15" in explained.answer
+    assert explained.hint == "CNY 298.00 if it's revoked by 2026-08-15"
+
+
+@repeatable
+@given(questions)
+def test_no_sentence_names_a_day_to_revoke_after_the_last_day_for_a_refund(question: tuple[Facts, datetime]):
+    facts, at = question
+    explained, case = explain(facts, at), case_of(facts, at)
+    for day in filter(None, (explained.safe_revoke_by, explained.revoke_by)):
+        assert day <= case.last_day_to_request_once_revoked()
+
+
+def test_after_a_window_the_request_was_late_not_the_revocation():
+    facts = Facts(**PLAIN, issued_at=after(1), revoked_at=after(3), policy="intl-2026-03")
+    labels = {named.label: named.when for named in explain(facts, after(20)).dates}
+    assert labels["Last day to request a refund was"] == date(2026, 8, 10)
+    assert "Revocation had to be completed by" not in labels
+
+
 def test_under_a_window_the_refund_must_be_requested_within_it_too():
     facts = Facts(**PLAIN, issued_at=after(1), revocation_requested_at=after(2), policy="intl-2026-03")
     assert "request the refund by 2026-08-10" in explain(facts, after(3)).advice
