@@ -162,7 +162,7 @@ _ON_SUBMISSION = frozenset({"received", "approved", "refunded", "returned"})
 def _explained(request: RefundRequest, event: str, *, at: datetime) -> dict[str, Any]:
     """The facts and the moment by which an email explains the refund rules."""
     if event in _ON_SUBMISSION:
-        return {"facts": request.facts, "asked_at": request.submitted_at.isoformat()}
+        return {"facts": request.facts, "asked_at": request.submitted_at.isoformat(), "explains_submission": True}
     facts = facts_of(request.certificate)
     return {"facts": facts.to_json(), "asked_at": moment_of(facts, at).isoformat()}
 

@@ -12,14 +12,18 @@ import time_machine
 from django.core.management import call_command
 from django.test import Client
 
-from certificates.models import Certificate
+from certificates.models import Certificate, Order
+from certificates.services import record_issued
 from core.mail import compose
 from core.models import Notice, User
-from core.templatetags.console_format import moment
+from payments.models import Payout
+from payments.services import not_possible, record_failed
 from refunds.models import RefundRequest
 from refunds.rules import policies
 from refunds.rules.explain import Explanation, explain
 from refunds.rules.facts import facts_of
+from refunds.rules.sentences import DATES
+from refunds.rules.table import Outcome
 from refunds.services import approve_refund, reject_refund
 from tests import factories
 from tests.conftest import signed_in
@@ -27,6 +31,7 @@ from tests.customer.pages import panel_of, words
 from tests.factories import NOON
 from tests.lifecycle.revoking import link_of, ov, page_of, requested
 from tests.policy.test_explain import THE_SHIPPED_NUMBERS, odd_policy
+from tests.refunds import cases
 from tests.refunds.cases import REFUSED, SUPPORTED
 from tests.staff.pages import address
 
@@ -73,6 +78,8 @@ def test_row_details_and_panel_give_one_answer(
     )
     for said in (why.answer, why.advice, *(condition.text for condition in why.conditions), *why.warnings):
         assert said in details
+    if why.outcome != Outcome.YES:
+        assert why.answer in panel
     for condition in why.conditions:
         assert condition.text in panel
         assert condition.fact in panel
@@ -112,11 +119,13 @@ def test_other_programs_get_the_answer_that_pages_show(
     (tmp_path / "line.jsonl").write_text(json.dumps(line) + "\n")
     call_command("assess_refunds", str(tmp_path / "line.jsonl"))
     answer = json.loads(capfd.readouterr().out)
-    why = explained(certificate)
+    why, details = explained(certificate), page(signed_in(customer), f"/certificates/{certificate.instance_id}/")
     assert answer["rule"] == why.rule
-    dates = {moment(named.when) if hasattr(named.when, "hour") else f"{named.when}" for named in why.dates}
-    named = {answer[name] for name in ("revoke_by", "safe_revoke_by", "review_due", "request_by") if answer[name]}
-    assert named <= dates
+    for name, label in DATES.items():
+        assert (f"{label} {answer[name]}" in details) is (answer[name] is not None and answer["button"])
+    assert answer["supported"] is (why.outcome == Outcome.YES)
+    if answer["supported"]:
+        assert f"CNY {float(answer['amount']):,.2f}" in why.answer
 
 
 def test_an_email_about_a_rejection_explains_what_holds_at_its_moment(customer: User, reviewer: User):
@@ -128,6 +137,52 @@ def test_an_email_about_a_rejection_explains_what_holds_at_its_moment(customer: 
     assert new
     for text in email_of(request, "rejected"):
         assert all(fact in text for fact in new)
+
+
+def under(policy: str, certificate: Certificate) -> Certificate:
+    Order.objects.filter(pk=certificate.order_id).update(policy=policy)
+    return Certificate.objects.select_related("order", "product").get(pk=certificate.pk)
+
+
+@pytest.mark.parametrize(("policy", "leads_on"), [("intl-2021", True), ("intl-2026-03", False)])
+def test_an_email_about_a_lapse_asks_to_revoke_only_where_that_brings_the_money_back(
+    customer: User, reviewer: User, policy: str, leads_on: bool
+):
+    """Bought 6 days before the request and issued 3 days later, when a window of 7 days is over."""
+    certificate = under(policy, cases.at_authority(customer, bought=6 * DAY))
+    request = factories.submit(certificate)
+    issued = NOON + 3 * DAY
+    record_issued(certificate.pk, factories.handover(at=issued), by=reviewer, at=issued)
+    for text in email_of(request, "lapsed"):
+        assert ("revoke the certificate first" in text) is leads_on
+        assert ("bought more than 7 days ago" in text) is (not leads_on)
+
+
+@pytest.mark.parametrize(("policy", "may_ask_again"), [("intl-2021", True), ("intl-2026-03", False)])
+def test_an_email_about_a_failure_offers_another_request_only_where_the_rules_allow_one(
+    customer: User, cashier: User, policy: str, may_ask_again: bool
+):
+    request = factories.submit(under(policy, factories.certificate(customer, payments={"bank": 50_000})))
+    later = NOON + 20 * DAY
+    payout = Payout.objects.get(reference=request.reference)
+    record_failed(payout.pk, "closed account", by=cashier, at=later)
+    not_possible(payout.pk, "no way", by=cashier, at=later)
+    for text in email_of(request, "failed"):
+        assert ("please request the refund again" in text) is may_ask_again
+        assert ("can't be requested here again" in text) is (not may_ask_again)
+
+
+def test_emails_after_the_request_say_that_their_rules_are_those_of_its_submission(customer: User, reviewer: User):
+    request = factories.submit(SUPPORTED["unissued-manual"](customer))
+    approve_refund(request.pk, seen=factories.seen(request), by=reviewer, at=NOON + DAY)
+    plain, html = email_of(request, "approved")
+    assert "When you asked, refund policy intl-2021 said: You can get" in plain
+    assert "Refund policy, when you asked" in html
+
+
+def test_an_uploaded_certificate_is_under_no_policy(as_customer: Client, customer: User):
+    certificate = REFUSED["uploaded"](customer)
+    assert "Refund policy intl-2021" not in page(as_customer, f"/certificates/{certificate.instance_id}/")
 
 
 # --- Other numbers -----------------------------------------------------------------------------
@@ -163,13 +218,22 @@ def test_with_other_numbers_no_page_keeps_the_old_ones(
     assert_other_numbers(words(as_customer.get(panel_of(certificate))), facts)
 
 
-@pytest.mark.parametrize("path", ["revoke", "delete"])
-def test_with_other_numbers_revoking_and_deleting_say_them(odd: None, path: str, as_customer: Client, customer: User):
-    certificate = factories.issued(customer)
+@pytest.mark.parametrize(
+    ("path", "build", "status"),
+    [
+        ("revoke", factories.issued, 200),
+        ("revocation", REFUSED["revocation-pending"], 200),
+        # Not while a refund is possible.
+        ("delete", factories.revoked, 409),
+    ],
+)
+def test_with_other_numbers_revoking_and_deleting_say_them(
+    odd: None, path: str, build: Callable[[User], Certificate], status: int, as_customer: Client, customer: User
+):
+    certificate = build(customer)
     answer = as_customer.get(f"/certificates/{certificate.instance_id}/{path}/")
-    assert answer.status_code in {200, 409}
-    text = words(answer)
-    assert_other_numbers(text, {condition.fact for condition in explained(certificate).conditions})
+    assert answer.status_code == status
+    assert_other_numbers(words(answer), {condition.fact for condition in explained(certificate).conditions})
 
 
 @pytest.mark.parametrize("decide", ["approve", "reject"])
