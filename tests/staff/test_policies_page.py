@@ -100,8 +100,12 @@ def test_a_trial_counts_both_answers_in_the_background_and_changes_nothing_else(
     page = as_reviewer.get(PAGE, {"policy": "intl-2026-03"})
     assert page.context["examined"] == 3
     assert PolicyTrial.objects.get().finished_at == NOON
-    counted = {(each.own, each.other): each.number for each in page.context["counted"]}
-    assert sum(counted.values()) == 3
+    counted = {(each.own, each.other, each.differs): each.number for each in page.context["counted"]}
+    assert counted == {
+        ("Full refund, at once", "Full refund, at once", False): 1,
+        ("Full refund, after a review", "No refund", True): 1,
+        ("Full refund, after a review", "Full refund, after a review", False): 1,
+    }
     assert page.context["counted"][0].differs
     assert {name: rows for name, rows in everything().items() if name != "Job"} == before
 
