@@ -22,7 +22,7 @@ _MARKED_AS_TEXT = re.compile(r"""="((?:[^"]|"")*)"|'(?![nst][ -][A-Z])(.*)""", r
 
 # Spreadsheets write 1.23E+15 or, for few digits, 1E+15. An identifier such as 12E3 or 2026E-0012 isn't taken for one.
 _EXPONENT = re.compile(r"[+-]?[0-9]++(?:[.,][0-9]*[Ee][+-]?|[Ee]\+)[0-9]+")
-# What stands where a formula has failed, or where a column was too narrow for its number.
+# What a spreadsheet writes where a formula failed or a column was too narrow for its number.
 _ERROR = re.compile(r"#(?:NAME\?|REF!|VALUE!|DIV/0!|NUM!|NULL!|N/A|SPILL!|CALC!|#+)", re.IGNORECASE)
 _IN_GROUPS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _YEAR_FIRST = re.compile(r"([0-9]{4})([/-])([0-9]{1,2})\2([0-9]{1,2})(?![0-9])")

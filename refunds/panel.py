@@ -112,14 +112,14 @@ def obstacle_of(situation: Situation) -> tuple[str, dict[str, Any]]:
 
 
 def refunded_outside(situation: Situation) -> tuple[str, dict[str, Any]]:
-    """The same while a refund that the payment channel made by itself stands in the way."""
+    """The same while a refund that was made directly at the payment channel blocks it."""
     context = certificate_facts(situation.certificate, situation.at)
     why = found_in_words(situation.certificate.refund_found_at)
     return NOT_REFUNDABLE, {**context, **_refusal(situation, why)}
 
 
 def _refusal(situation: Situation, why: str) -> dict[str, Any]:
-    """Why there is no refund now. Where something else than the policy decides, the policy's answer stands below."""
+    """Why there is no refund now. Where something other than the policy decides, its answer is shown below."""
     explanation = situation.explanation
     is_overruled = why != explanation.answer
     return {"refund": situation.newest, "why": why, "is_overruled": is_overruled, "explanation": explanation}
