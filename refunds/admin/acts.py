@@ -24,7 +24,7 @@ from refunds.exceptions import (
 from refunds.models import LONGEST_ANSWER, RefundRequest
 from refunds.rules.facts import facts_of
 from refunds.services import approve_refund, fail_refund, may_decide, reject_refund, review_token
-from refunds.services.outlook import ACTS, LAPSES, Outlook, outlook
+from refunds.services.preview import Check, Effect, preview_approval
 from refunds.states import RequestState
 
 
@@ -42,15 +42,15 @@ class RequestAct(Act):
         self.thing = stored.get(pk=self.thing.pk)
 
     def page(self) -> dict[str, Any]:
-        return {"money": money_of(self.thing), "lapses": self.outlook in LAPSES, "notice": self.notice()}
+        return {"money": money_of(self.thing), "lapses": bool(self.preview.lapse_cause), "notice": self.notice()}
 
     @property
-    def outlook(self) -> Outlook:
-        return outlook(self.thing, by=self.by, at=self.at)
+    def preview(self) -> Check:
+        return preview_approval(self.thing, by=self.by, at=self.at)
 
     def notice(self) -> str:
         """What the person should know before deciding."""
-        return why_not_approved(self.thing, self.outlook)
+        return why_not_approved(self.thing, self.preview)
 
 
 class Decision(RequestAct):
@@ -62,7 +62,7 @@ class Decision(RequestAct):
 
     def why_not(self) -> str:
         if self.thing.state == RequestState.UNDER_REVIEW:
-            return why_not_approved(self.thing, self.outlook)
+            return why_not_approved(self.thing, self.preview)
         told = {"request": self.thing, "what": what_happened(self.thing)}
         return gettext("%(request)s is no longer under review, so nothing was done. %(what)s") % told
 
@@ -74,7 +74,7 @@ class Decision(RequestAct):
         if isinstance(error, MoreThanPaid):
             return gettext("Nothing was done: more would go back than was paid in.")
         is_still_open = self.thing.state == RequestState.UNDER_REVIEW
-        if isinstance(error, FactsChanged) and is_still_open and self.outlook in ACTS:
+        if isinstance(error, FactsChanged) and is_still_open and self.preview.does_something:
             return gettext("Nothing was done: the certificate has changed since the page was opened. Look again.")
         return gettext("Nothing was done.") + " " + self.why_not() if is_still_open else self.why_not()
 
@@ -102,7 +102,7 @@ class Approve(Decision):
     form_class = ApproveForm
 
     def is_possible(self) -> bool:
-        return self.outlook in ACTS
+        return self.preview.does_something
 
     def do(self, form: ActForm) -> Outcome:
         told = form.cleaned_data
@@ -131,10 +131,10 @@ class Reject(Decision):
     form_class = RejectForm
 
     def is_possible(self) -> bool:
-        return self.thing.state == RequestState.UNDER_REVIEW and self.outlook != Outlook.REFUNDED_OUTSIDE
+        return self.thing.state == RequestState.UNDER_REVIEW and self.preview.effect != Effect.UNDECIDABLE
 
     def notice(self) -> str:
-        return super().notice() if self.outlook in LAPSES else ""
+        return super().notice() if self.preview.lapse_cause else ""
 
     def do(self, form: ActForm) -> Outcome:
         told = form.cleaned_data

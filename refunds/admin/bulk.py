@@ -15,11 +15,11 @@ from core.templatetags.console_format import chip
 from payments.exceptions import PaymentsError
 from refunds.admin import words
 from refunds.admin.story import what_happened
-from refunds.exceptions import FactsChanged, MayNotDecide, RefundedOutside, RefundsError, RequestMoved
+from refunds.exceptions import FactsChanged, RefundsError, RequestMoved
 from refunds.models import RefundRequest
 from refunds.rules.facts import facts_of
 from refunds.services import approve_refund, review_token
-from refunds.services.outlook import ACTS, Outlook, outlook
+from refunds.services.preview import APPROVE, Check, Effect, preview_approval
 from refunds.states import RequestState
 from refunds.wording import STATE_MARKS
 
@@ -32,16 +32,16 @@ class Line:
     """One request of the page that asks: what will come of it, and the token of what was shown."""
 
     request: RefundRequest
-    outlook: Outlook
+    preview: Check
     token: str
 
     @property
     def mark(self) -> SafeString:
-        return chip(words.OUTLOOKS[self.outlook], words.OUTLOOK_MARKS.get(self.outlook, words.SKIPPED))
+        return chip(self.preview.in_list, words.EFFECT_MARKS[self.preview.effect])
 
     @property
     def is_acted_on(self) -> bool:
-        return self.outlook in ACTS
+        return self.preview.does_something
 
     @property
     def ticket(self) -> str:
@@ -59,14 +59,14 @@ class Result:
 
 def lines_of(requests: Iterable[RefundRequest], *, by: User, at: datetime) -> list[Line]:
     return [
-        Line(request, outlook(request, by=by, at=at), review_token(request, facts_of(request.certificate)))
+        Line(request, preview_approval(request, by=by, at=at), review_token(request, facts_of(request.certificate)))
         for request in requests
     ]
 
 
 def totals_of(lines: Iterable[Line]) -> dict[str, Any]:
     """How many will be approved and lapse, and how much goes back, a sum per currency."""
-    approved = [line.request for line in lines if line.outlook == Outlook.APPROVE]
+    approved = [line.request for line in lines if line.preview is APPROVE]
     sums: dict[str, int] = {}
     for request in approved:
         sums[request.currency] = sums.get(request.currency, 0) + request.amount
@@ -94,26 +94,22 @@ def _approve(ticket: str, *, by: User) -> Result | None:
         return None
     except (RefundsError, PaymentsError) as error:
         request = RefundRequest.objects.get(pk=int(number))
-        return Result(request, chip(_refusal(error, request, by=by), words.SKIPPED))
+        return Result(request, chip(_refusal(error, request, by=by), words.EFFECT_MARKS[Effect.UNDECIDABLE]))
     return Result(request, _outcome(request))
 
 
 def _outcome(request: RefundRequest) -> SafeString:
     if request.state == RequestState.LAPSED:
         return chip(what_happened(request), STATE_MARKS[RequestState.LAPSED])
-    return chip(_("Approved."), words.OUTLOOK_MARKS[Outlook.APPROVE])
+    return chip(_("Approved."), words.EFFECT_MARKS[Effect.APPROVES])
 
 
 def _refusal(error: Exception, request: RefundRequest, *, by: User) -> str:
-    if isinstance(error, MayNotDecide):
-        return str(words.OUTLOOKS[outlook(request, by=by, at=timezone.now())])
     if isinstance(error, FactsChanged):
         return _("Skipped: the certificate has changed since the page was opened.")
     if isinstance(error, RequestMoved):
         return _("Skipped: %(what)s") % {"what": what_happened(request)}
-    if isinstance(error, RefundedOutside):
-        now = outlook(request, by=by, at=timezone.now())
-        return str(words.OUTLOOKS[now if now == Outlook.REFUND_KEPT else Outlook.REFUNDED_OUTSIDE])
     if isinstance(error, PaymentsError):
         return _("Skipped: more would go back than was paid in.")
-    return str(words.OUTLOOKS[Outlook.NOT_SUPPORTED])
+    now = preview_approval(request, by=by, at=timezone.now())
+    return _("Skipped: look at this request again.") if now.does_something else str(now.in_list)

@@ -25,7 +25,7 @@ from refunds.rules.conditions import Condition
 from refunds.rules.explain import explain
 from refunds.rules.facts import DECISIVE, facts_of, moment_of
 from refunds.services import undecided_refunds
-from refunds.services.outlook import outlook
+from refunds.services.preview import preview_approval
 from refunds.states import RequestState, Verdict
 
 
@@ -201,4 +201,4 @@ def _why_not(request: RefundRequest, *, by: User, at: datetime) -> str:
     """Why this person sees no buttons, or fewer, where a decision is awaited."""
     if request.state != RequestState.UNDER_REVIEW:
         return ""
-    return why_not_approved(request, outlook(request, by=by, at=at))
+    return why_not_approved(request, preview_approval(request, by=by, at=at))

@@ -13,8 +13,7 @@ from core.models import AuditEntry
 from core.templatetags.console_format import day, moment
 from refunds.admin import words
 from refunds.models import RefundRequest
-from refunds.rules.facts import decisive_differences, facts_of
-from refunds.services.outlook import Outlook
+from refunds.services.preview import Check, changed_facts
 from refunds.states import LapseCause, Reason, RequestState
 
 # Their notes are codes, or stand on the page already.
@@ -66,9 +65,8 @@ def what_happened(request: RefundRequest) -> str:
     return _("%(act)s by %(who)s on %(time)s.") % told
 
 
-def why_not_approved(request: RefundRequest, found: Outlook) -> str:
-    """The sentence for an outlook other than an approval; empty for that and for a request that has moved on."""
-    if found not in words.WHY_NOT_APPROVED:
+def why_not_approved(request: RefundRequest, preview: Check) -> str:
+    """Why approving doesn't approve; empty where it does, and for a request that has moved on."""
+    if not preview.on_page:
         return ""
-    changed = decisive_differences(request.facts_at_submission, facts_of(request.certificate))
-    return str(words.WHY_NOT_APPROVED[found]) % {"facts": ", ".join(str(words.FACTS[name]) for name in changed)}
+    return str(preview.on_page) % {"facts": ", ".join(str(words.FACTS[name]) for name in changed_facts(request))}

@@ -7,8 +7,8 @@ Each locks the certificate, then the request, looks again, and records what it d
 from refunds.services.console import certificate_changed, lapse_overdue, lock_for_payout, payout_settled
 from refunds.services.customer import cancel_refund, request_refund
 from refunds.services.found import certificates_undecided, is_refund_found, undecided_refunds
-from refunds.services.outlook import Outlook, may_decide, outlook
 from refunds.services.outside import candidates_of, confirm_channel_refund
+from refunds.services.preview import may_decide
 from refunds.services.staff import (
     approve_refund,
     fail_refund,
@@ -18,7 +18,6 @@ from refunds.services.staff import (
 )
 
 __all__ = [
-    "Outlook",
     "approve_refund",
     "cancel_refund",
     "candidates_of",
@@ -31,7 +30,6 @@ __all__ = [
     "lapse_overdue",
     "lock_for_payout",
     "may_decide",
-    "outlook",
     "payout_settled",
     "reject_refund",
     "request_refund",

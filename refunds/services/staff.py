@@ -15,8 +15,8 @@ from refunds.models import LONGEST_ANSWER, Decision, RefundRequest
 from refunds.rules.assess import Facts
 from refunds.rules.facts import facts_of
 from refunds.services import steps
-from refunds.services.outlook import LAPSES, REFUSALS, UNDECIDABLE, Outlook, outlook
-from refunds.states import LapseCause, RequestState, Verdict
+from refunds.services.preview import Check, Effect, preview_approval
+from refunds.states import RequestState, Verdict
 
 
 @transaction.atomic
@@ -29,10 +29,10 @@ def approve_refund(request_id: int, *, seen: str, by: User, at: datetime, note: 
     """
     note = steps.words(note, LONGEST_ANSWER) if note else ""
     request, now = _lock_for_decision(request_id, seen=seen, by=by, at=at)
-    if now in LAPSES:
+    if now.lapse_cause:
         return request
-    if now != Outlook.APPROVE:
-        raise REFUSALS[now](request)
+    if now.refusal:
+        raise now.refusal(request)
     steps.approve(request, request.certificate, by=by, at=at, note=note)
     return request
 
@@ -42,7 +42,7 @@ def reject_refund(request_id: int, *, answer: str, seen: str, by: User, at: date
     """Refuse a request with an answer that its customer reads. Returns and raises as `approve_refund`."""
     answer = steps.words(answer, LONGEST_ANSWER)
     request, now = _lock_for_decision(request_id, seen=seen, by=by, at=at)
-    if now in LAPSES:
+    if now.lapse_cause:
         return request
     Decision.objects.create(request=request, verdict=Verdict.REJECT, by=by, at=at, effective_at=at, note=answer)
     request.reject(at=at, answer=answer)
@@ -83,17 +83,17 @@ def review_token(request: RefundRequest, facts: Facts) -> str:
     return hashlib.sha256(shown.encode()).hexdigest()
 
 
-def _lock_for_decision(request_id: int, *, seen: str, by: User, at: datetime) -> tuple[RefundRequest, Outlook]:
+def _lock_for_decision(request_id: int, *, seen: str, by: User, at: datetime) -> tuple[RefundRequest, Check]:
     """Lock a request and say what approving it does; where its certificate lets it lapse, it has lapsed.
 
     Raises what blocks any decision, and FactsChanged where the request isn't what the page showed.
     """
     certificate, request = steps.lock(request_id)
-    now = outlook(request, by=by, at=at)
-    if now in UNDECIDABLE:
-        raise REFUSALS[now](request)
-    if now in LAPSES:
-        steps.lapse(request, certificate, LapseCause(now), at=at)
+    now = preview_approval(request, by=by, at=at)
+    if now.refusal and now.effect == Effect.UNDECIDABLE:
+        raise now.refusal(request)
+    if now.lapse_cause:
+        steps.lapse(request, certificate, now.lapse_cause, at=at)
     elif seen != review_token(request, facts_of(certificate)):
         raise FactsChanged(request)
     return request, now

@@ -37,7 +37,7 @@ from refunds.rules.assess import Assessment
 from refunds.rules.offer import Offer, offer
 from refunds.rules.policies import Rule
 from refunds.services import approve_refund, cancel_refund, candidates_of, lapse_overdue, reject_refund
-from refunds.services.outlook import Outlook, outlook
+from refunds.services.preview import APPROVE, REFUND_KEPT, REFUNDED_OUTSIDE, preview_approval
 from refunds.states import RequestState
 from tests import factories
 from tests.conftest import signed_in
@@ -222,7 +222,7 @@ def test_recording_it_as_a_payout_frees_the_other_certificate_of_the_order(
 def test_reviewer_may_not_approve_while_it_is_unexplained(customer: User, reviewer: User) -> None:
     request = reviewed(customer)
     found_at_channel(request.certificate)
-    assert outlook(anew(request), by=reviewer, at=LATER) == Outlook.REFUNDED_OUTSIDE
+    assert preview_approval(anew(request), by=reviewer, at=LATER) == REFUNDED_OUTSIDE
     before = cases.everything()
     with pytest.raises(RefundedOutside):
         approve(request, reviewer)
@@ -240,7 +240,7 @@ def test_reviewer_may_not_approve_where_the_money_would_only_be_ordered_later(cu
 def test_reviewer_may_approve_once_it_is_explained(customer: User, reviewer: User, cashier: User) -> None:
     request = reviewed(customer)
     dismiss_difference(found_at_channel(request.certificate).pk, "a test", by=cashier, at=LATER)
-    assert outlook(anew(request), by=reviewer, at=LATER) == Outlook.APPROVE
+    assert preview_approval(anew(request), by=reviewer, at=LATER) == APPROVE
     assert approve(request, reviewer).state == RequestState.APPROVED
 
 
@@ -270,7 +270,7 @@ def test_reviewer_of_several_reads_which_was_skipped_and_why(customer: User, rev
         reverse("admin:refunds_refundrequest_changelist"),
         {"action": "approve_selected", "_selected_action": [free.pk, closed.pk]},
     )
-    assert [line.outlook for line in listed.context["lines"]] == [Outlook.APPROVE, Outlook.REFUNDED_OUTSIDE]
+    assert [line.preview for line in listed.context["lines"]] == [APPROVE, REFUNDED_OUTSIDE]
     answer = client.post(reverse("admin:refunds_refundrequest_approve_selected"), {"request": tickets})
     assert "a refund made directly at the channel must be decided on first" in answer.content.decode()
     assert [anew(free).state, anew(closed).state] == [RequestState.APPROVED, RequestState.UNDER_REVIEW]
@@ -314,7 +314,7 @@ def test_reviewer_reads_that_a_kept_one_lets_the_request_be_rejected_and_not_app
 ) -> None:
     request = reviewed(customer)
     keep_difference(found_at_channel(request.certificate).pk, by=cashier, at=LATER)
-    assert outlook(anew(request), by=reviewer, at=LATER) == Outlook.REFUND_KEPT
+    assert preview_approval(anew(request), by=reviewer, at=LATER) == REFUND_KEPT
     with pytest.raises(RefundedOutside):
         approve(request, reviewer)
     page = signed_in(reviewer).get(reverse("admin:refunds_refundrequest_change", args=[request.pk])).content.decode()
@@ -408,7 +408,7 @@ def test_a_decision_does_not_lapse_an_expired_request_meanwhile(customer: User, 
     request = reviewed(customer)
     seen = factories.seen(request)
     found_at_channel(request.certificate)
-    assert outlook(anew(request), by=reviewer, at=MUCH_LATER) == Outlook.REFUNDED_OUTSIDE
+    assert preview_approval(anew(request), by=reviewer, at=MUCH_LATER) == REFUNDED_OUTSIDE
     with pytest.raises(RefundedOutside):
         if act == "approve":
             approve_refund(request.pk, seen=seen, by=reviewer, at=MUCH_LATER)

@@ -12,10 +12,11 @@ from certificates.models import Certificate
 from core import audit
 from core.models import User
 from refunds.admin import bulk
+from refunds.exceptions import RefundsError
 from refunds.models import RefundRequest
 from refunds.rules.policies import Rule
-from refunds.services import cancel_refund
-from refunds.services.outlook import Outlook, outlook
+from refunds.services import approve_refund, cancel_refund, preview
+from refunds.services.preview import Check, Effect, preview_approval
 from tests import factories
 from tests.conftest import signed_in
 from tests.factories import NOON
@@ -78,20 +79,20 @@ def cancelled(account: User) -> RefundRequest:
 
 
 CASES = {
-    Outlook.APPROVE: under_review,
-    Outlook.EXPIRED: expired,
-    Outlook.ISSUED: issued,
-    Outlook.CHANGED: changed,
-    Outlook.NOT_SUPPORTED: unsupported,
-    Outlook.MOVED: cancelled,
+    preview.APPROVE: under_review,
+    preview.EXPIRED: expired,
+    preview.ISSUED: issued,
+    preview.CHANGED: changed,
+    preview.NOT_SUPPORTED: unsupported,
+    preview.MOVED: cancelled,
 }
 OUTCOMES = {
-    Outlook.APPROVE: ("approved", "Approved."),
-    Outlook.EXPIRED: ("lapsed", "Lapsed (The certificate expired) on 2026-11-23 12:00."),
-    Outlook.ISSUED: ("lapsed", "Lapsed (The certificate was issued) on 2026-11-23 12:00."),
-    Outlook.CHANGED: ("under_review", "Skipped: the certificate has changed since the page was opened."),
-    Outlook.NOT_SUPPORTED: ("under_review", "Skipped: the policy does not support it on the facts of its submission."),
-    Outlook.MOVED: ("cancelled", "Skipped: Cancelled by the customer by customer on 2026-11-23 12:00."),
+    preview.APPROVE: ("approved", "Approved."),
+    preview.EXPIRED: ("lapsed", "Lapsed (The certificate expired) on 2026-11-23 12:00."),
+    preview.ISSUED: ("lapsed", "Lapsed (The certificate was issued) on 2026-11-23 12:00."),
+    preview.CHANGED: ("under_review", "Skipped: the certificate has changed since the page was opened."),
+    preview.NOT_SUPPORTED: ("under_review", "Skipped: the policy does not support it on the facts of its submission."),
+    preview.MOVED: ("cancelled", "Skipped: Cancelled by the customer by customer on 2026-11-23 12:00."),
 }
 
 
@@ -99,7 +100,7 @@ def test_page_says_of_each_request_what_will_be_done_and_why(as_reviewer: Client
     requests = {each: make(customer) for each, make in CASES.items()}
     before = everything()
     lines = {line.request.pk: line for line in selected(as_reviewer, *requests.values())}
-    assert {each: lines[request.pk].outlook for each, request in requests.items()} == {each: each for each in CASES}
+    assert {each: lines[request.pk].preview for each, request in requests.items()} == {each: each for each in CASES}
     assert everything() == before
 
 
@@ -108,13 +109,13 @@ def test_one_decided_while_the_list_was_open_is_named_as_skipped(as_reviewer: Cl
     request = cancelled(customer)
     form = {"action": "approve_selected", "_selected_action": [request.pk]}
     [line] = as_reviewer.post(LIST, form).context["lines"]
-    assert (line.request, line.outlook) == (request, Outlook.MOVED)
+    assert (line.request, line.preview) == (request, preview.MOVED)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_what_was_said_is_what_comes_of_it(as_reviewer: Client, reviewer: User, customer: User, case: Outlook) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda check: str(check.in_list))
+def test_what_was_said_is_what_comes_of_it(as_reviewer: Client, reviewer: User, customer: User, case: Check) -> None:
     request = CASES[case](customer)
-    assert outlook(RefundRequest.objects.get(pk=request.pk), by=reviewer, at=NOON) == case
+    assert preview_approval(RefundRequest.objects.get(pk=request.pk), by=reviewer, at=NOON) == case
     came = results(as_reviewer, [f"{request.pk}:{factories.seen(request)}"])
     request.refresh_from_db()
     assert (request.state, came[request.reference]) == OUTCOMES[case]
@@ -125,7 +126,7 @@ def test_own_request_is_skipped_and_refused_when_crafted_into_the_form(
 ) -> None:
     own, other = under_review(reviewer), under_review(customer)
     lines = {line.request.pk: line for line in selected(as_reviewer, own, other)}
-    assert lines[own.pk].outlook == Outlook.OWN
+    assert lines[own.pk].preview == preview.OWN
     page = as_reviewer.post(f"{LIST}?state=all", {"action": "approve_selected", "_selected_action": [own.pk, other.pk]})
     assert lines[own.pk].ticket not in page.content.decode()
     came = results(as_reviewer, [lines[own.pk].ticket, lines[other.pk].ticket])
@@ -231,3 +232,35 @@ def test_form_of_another_site_is_refused(reviewer: User, customer: User) -> None
     assert client.post(ACT, {"request": f"{wanted.pk}:{factories.seen(wanted)}"}).status_code == 403
     wanted.refresh_from_db()
     assert wanted.state == "under_review"
+
+
+def test_a_new_check_is_one_entry_for_the_act_the_list_and_the_page(
+    as_reviewer: Client, reviewer: User, customer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_moon = Check(
+        Effect.ONLY_REJECT,
+        lambda asked: True,
+        "Skipped: not at full moon.",
+        "Nothing is approved at full moon.",
+        refusal=lambda request: RefundsError("full moon"),
+    )
+    request = under_review(customer)
+    monkeypatch.setattr(preview, "CHECKS", (*preview.CHECKS[:-1], full_moon, preview.APPROVE))
+    [line] = selected(as_reviewer, request)
+    assert (strip_tags(line.mark).strip(), line.is_acted_on) == ("Skipped: not at full moon.", False)
+    assert results(as_reviewer, [line.ticket]) == {request.reference: "Skipped: not at full moon."}
+    page = as_reviewer.get(reverse("admin:refunds_refundrequest_change", args=[request.pk])).content.decode()
+    assert "Nothing is approved at full moon." in page
+    assert reverse("admin:refunds_refundrequest_approve", args=[request.pk]) not in page
+    assert reverse("admin:refunds_refundrequest_reject", args=[request.pk]) in page
+    with pytest.raises(RefundsError, match="full moon"):
+        approve_refund(request.pk, seen=factories.seen(request), by=reviewer, at=NOON)
+
+
+def test_every_check_that_stands_in_the_way_has_a_refusal_and_words(customer: User) -> None:
+    request = under_review(customer)
+    for check in preview.CHECKS:
+        is_refused = check.effect in {Effect.ONLY_REJECT, Effect.UNDECIDABLE}
+        assert (check.refusal is not None, check.lapse_cause is not None) == (is_refused, check.effect == Effect.LAPSES)
+        assert check.in_list and (check.on_page or check in {preview.MOVED, preview.APPROVE})
+        assert check.refusal is None or isinstance(check.refusal(request), RefundsError)
