@@ -1,7 +1,8 @@
 """What `certificates` tells whoever holds a certificate, and asks of them; the settings name the functions."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from typing import Protocol
 
 from core.hooks import Hook
 
@@ -15,6 +16,19 @@ refund_prospects = Hook("REFUND_PROSPECTS")
 revocation_allowance = Hook("REVOCATION_ALLOWANCE")
 
 
+class Dated(Protocol):
+    """A day of the service or an aware moment, and what it means."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def when(self) -> date | datetime: ...
+
+    @property
+    def note(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Prospects:
     """What may become of a certificate's money. Days are the service's."""
@@ -25,9 +39,10 @@ class Prospects:
     possible_until: date | None
     # For whoever thinks of revoking: what it means, in sentences for the customer, the most important one first.
     sentences: tuple[str, ...]
-    # Days by which to request, and by which to have completed, a revocation; None where it changes nothing.
-    safe_revoke_by: date | None = None
-    revoke_by: date | None = None
+    # Whether the money comes back only once it is revoked in time.
+    needs_revocation: bool = False
+    # The days that matter, each with its meaning in words and, where the day is provisional, a note.
+    dates: tuple[Dated, ...] = ()
     # Minor units that come back once it is revoked in time; None where nothing does.
     amount: int | None = None
     currency: str = ""

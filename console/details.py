@@ -67,6 +67,7 @@ def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
         "offer": situation.offer,
         "answer": situation.answer,
         "is_overruled": bool(situation.overruled),
+        "is_open": situation.is_open,
         "zone": zone_label(at),
     }
 

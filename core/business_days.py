@@ -21,6 +21,11 @@ _CHINA = holidays.country_holidays("CN")
 ANNOUNCED_YEARS = frozenset(range(_CHINA.start_year, max(_CHINA.special_public_holidays) + 1))
 
 
+def is_announced(day: date) -> bool:
+    """Whether the business days up to a day, counted from one shortly before it, are known for certain."""
+    return day.year in ANNOUNCED_YEARS
+
+
 @dataclass(frozen=True, slots=True)
 class BusinessDay:
     """A day found by counting business days; provisional when a year counted in has no announced calendar."""

@@ -11,6 +11,8 @@ from django.utils import timezone
 # Past zone rules differ between machines (Shanghai had summer time until 1991): the pinned tzdata package decides.
 zoneinfo.reset_tzpath(to=())
 SERVICE_ZONE = zoneinfo.ZoneInfo.no_cache("Asia/Shanghai")
+# As people read it. Its offset has been the same all year round since 1992.
+SERVICE_ZONE_LABEL = f"{SERVICE_ZONE.key} (UTC+08:00)"
 
 
 def in_service_zone(moment: datetime) -> datetime:

@@ -19,12 +19,14 @@ from core.templatetags.console_format import chip
 from refunds import summary, terms
 from refunds.models import RefundRequest
 from refunds.parts import Part, parts_from, parts_of, payment
+from refunds.rules.assess import Warning
+from refunds.rules.explain import review_in_words, warning_in_words
 from refunds.rules.policies import Rule
 from refunds.rules.situation import Situation, found_in_words
 from refunds.standing import Standing
 from refunds.states import Reason, RequestState
 from refunds.summary import Form
-from refunds.timeline import caution, stands
+from refunds.timeline import stands
 from refunds.wording import CAME_BACK, CAME_BACK_MARK, STATE_MARKS
 
 # --- Every panel -------------------------------------------------------------------------------
@@ -77,10 +79,9 @@ def terms_of(situation: Situation, signed: Form | None) -> dict[str, Any]:
         "explanation": situation.explanation,
         "parts": parts,
         "assessment": assessment,
-        "review": terms.review_in_words(assessment, situation.policy),
+        "review": terms.review_of(assessment, situation.policy),
         "when": terms.when_in_words(assessment, certificate, parts),
         "payments": [payment(part) for part in parts],
-        "ends": terms.ends_in_words(assessment),
         "warnings": situation.explanation.warnings,
         "meanwhile": terms.meanwhile(assessment, certificate),
         "reasons": Reason.choices,
@@ -101,9 +102,9 @@ def obstacle_of(situation: Situation) -> tuple[str, dict[str, Any]]:
     context = certificate_facts(situation.certificate, situation.at)
     newest, rule = situation.newest, situation.assessment.rule
     if isinstance(newest, RefundRequest) and situation.is_open:
-        return "refunds/requested_already.html", request_facts(newest, situation.at)
+        return "refunds/requested_already.html", {**request_facts(newest, situation.at), **_overruled(situation)}
     if isinstance(newest, RefundRequest) and newest.state == RequestState.REFUNDED:
-        return "refunds/refunded_already.html", request_facts(newest, situation.at)
+        return "refunds/refunded_already.html", {**request_facts(newest, situation.at), **_overruled(situation)}
     if situation.certificate.refund_found_at:
         return refunded_outside(situation)
     if rule in REVOCATIONS:
@@ -118,6 +119,11 @@ def refunded_outside(situation: Situation) -> tuple[str, dict[str, Any]]:
     return NOT_REFUNDABLE, {**context, **_refusal(situation, why)}
 
 
+def _overruled(situation: Situation) -> dict[str, Any]:
+    """What decides in place of the policy, with the policy's explanation to be shown below."""
+    return {"answer": situation.answer, "is_overruled": True, "explanation": situation.explanation}
+
+
 def _refusal(situation: Situation, why: str) -> dict[str, Any]:
     """Why there is no refund now. Where something other than the policy decides, its answer is shown below."""
     explanation = situation.explanation
@@ -128,15 +134,16 @@ def _refusal(situation: Situation, why: str) -> dict[str, Any]:
 def _revocation(situation: Situation) -> dict[str, Any]:
     """The dates of a revocation that must come first, and what is lost when it comes late."""
     explanation, expected = situation.explanation, _expected_revocation(situation)
+    may_be_late = expected is not None and explanation.revoke_by is not None and expected > explanation.revoke_by
     return {
         "explanation": explanation,
         "facts": situation.facts,
         "policy": situation.policy,
-        "is_confirmed_by_mail": _is_confirmed_by_mail(situation.certificate),
+        "review": review_in_words(situation.policy),
+        "is_confirmed_by_email": _is_confirmed_by_email(situation.certificate),
         "awaits_contact": _awaits_contact(situation.certificate),
         "expected": expected,
-        "may_be_late": expected is not None and explanation.revoke_by is not None and expected > explanation.revoke_by,
-        "caution": caution(is_provisional=situation.assessment.calendar == "provisional"),
+        "late_warning": warning_in_words(Warning.REVOCATION_MAY_FINISH_LATE, situation.policy) if may_be_late else "",
     }
 
 
@@ -148,7 +155,7 @@ def _expected_revocation(situation: Situation) -> date | None:
     return add_business_days(service_day(requested_at), situation.policy.revocation_allowance).date
 
 
-def _is_confirmed_by_mail(certificate: Certificate) -> bool:
+def _is_confirmed_by_email(certificate: Certificate) -> bool:
     """Whether the certificate's contact must confirm a revocation: not for DV."""
     return certificate.product is not None and certificate.product.is_checked_by_staff
 

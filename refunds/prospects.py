@@ -11,7 +11,10 @@ from refunds.rules.situation import situation_of
 
 
 def prospects_of(certificate: Certificate, *, at: datetime) -> Prospects:
-    """What may become of the certificate's money as of `at`. Requires `select_related("order", "product")`."""
+    """What may become of the certificate's money as of `at`, an aware moment. Days are the service's.
+
+    Requires `select_related("order", "product")`.
+    """
     situation = situation_of(certificate, at)
     if situation.offer != Offer.REFUND:
         return Prospects(situation.is_open, None, (situation.answer,))
@@ -20,8 +23,8 @@ def prospects_of(certificate: Certificate, *, at: datetime) -> Prospects:
         is_open=False,
         possible_until=assessment.request_by or explanation.revoke_by,
         sentences=(explanation.answer, explanation.advice),
-        safe_revoke_by=explanation.safe_revoke_by,
-        revoke_by=explanation.revoke_by,
+        needs_revocation=assessment.needs_revocation,
+        dates=explanation.dates,
         amount=situation.facts.paid,
         currency=situation.facts.currency,
         is_late=bool(explanation.warnings) and assessment.needs_revocation,

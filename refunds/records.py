@@ -11,16 +11,18 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from core.business_days import is_announced
 from core.clock import service_day
 from refunds.models import RefundRequest
 from refunds.panel import request_chip, request_facts
 from refunds.parts import Part, came_back_among, parts_of
 from refunds.rules.explain import explain
 from refunds.rules.offer import Offer
+from refunds.rules.sentences import PROVISIONAL_NOTE
 from refunds.rules.situation import situation_with
 from refunds.services import certificates_undecided
 from refunds.states import ENDED_UNPAID, MONEY_ORDERED, OPEN, UNDECIDED, RequestState
-from refunds.timeline import Event, history_of, is_announced, is_checked, next_of
+from refunds.timeline import Event, history_of, is_checked, next_of
 from refunds.wording import FOUND_SHORT
 
 # Seconds between two questions of a page that shows a request in motion.
@@ -101,7 +103,7 @@ def context_of(refund: RefundRequest, at: datetime) -> dict[str, Any]:
         "next": next_of(refund, parts, at, checked=checked),
         "is_late": refund.state == RequestState.UNDER_REVIEW and _is_past(refund, at),
         "is_due": refund.state in UNDECIDED and refund.review_due is not None,
-        "is_provisional": refund.review_due is not None and not is_announced(refund.review_due),
+        "due_note": PROVISIONAL_NOTE if refund.review_due and not is_announced(refund.review_due) else "",
         "others": [(row.refund, row.state) for row in rows_of(others)],
         "may_ask_again": _may_ask_again(refund, others, at),
         "version": _version(refund, parts, history, others, facts["stands"]),

@@ -6,25 +6,16 @@ from django.utils.translation import gettext as _
 
 from certificates.models import Certificate
 from certificates.states import APPLICATION_RUNNING, AT_AUTHORITY, CertificateState
-from core.clock import service_day
 from refunds.parts import Part
 from refunds.rules.assess import Assessment
+from refunds.rules.explain import review_in_words
 from refunds.rules.policies import Policy
 from refunds.rules.table import Review
-from refunds.timeline import caution
 
 
-def review_in_words(assessment: Assessment, policy: Policy) -> str:
-    """Whether somebody looks at the request first, and until when."""
-    if assessment.review == Review.NONE or assessment.review_due is None:
-        return _("No review is needed.")
-    words = _(
-        "Our staff review the request: usually %(usual)d business days, at most %(most)d. "
-        "Submitted today, it is decided by %(due)s%(calendar)s."
-    )
-    due = assessment.review_due
-    numbers = {"usual": policy.usual_review, "most": policy.review_limit}
-    return words % {**numbers, "due": due, "calendar": caution(is_provisional=assessment.calendar == "provisional")}
+def review_of(assessment: Assessment, policy: Policy) -> str:
+    """Whether somebody looks at the request first, and how long that takes."""
+    return review_in_words(policy) if assessment.review == Review.MANUAL else _("No review is needed.")
 
 
 def when_in_words(assessment: Assessment, certificate: Certificate, parts: Sequence[Part]) -> str:
@@ -42,15 +33,6 @@ def when_in_words(assessment: Assessment, certificate: Certificate, parts: Seque
 def is_at_authority(certificate: Certificate) -> bool:
     """Whether the authority has to answer before money may go."""
     return certificate.closing_since is not None or certificate.state in AT_AUTHORITY
-
-
-def ends_in_words(assessment: Assessment) -> str:
-    """What the end of these terms is called, where they end before the last day for a request; else empty."""
-    if assessment.changes_at is None or assessment.request_by is None:
-        return ""
-    if service_day(assessment.changes_at) > assessment.request_by:
-        return ""
-    return _("Without a review until") if assessment.review == Review.NONE else _("At the latest at")
 
 
 def meanwhile(assessment: Assessment, certificate: Certificate) -> list[str]:

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from core import audit
-from core.business_days import ANNOUNCED_YEARS
 from core.clock import service_day
 from core.models import AuditEntry
 from core.money import format_money
 from core.templatetags.console_format import moment
 from refunds.models import RefundRequest
 from refunds.parts import Part, in_a_sentence, parts_of, payment
+from refunds.rules.explain import review_in_words
 from refunds.rules.policies import POLICIES
 from refunds.services import undecided_refunds
 from refunds.standing import Standing
@@ -158,23 +158,8 @@ def _decision(request: RefundRequest, at: datetime) -> str:
     if due is None:
         return _("Our staff decide.")
     if service_day(at) > due:
-        return _("Our staff decide. This was due by %(due)s and is late; you need not do anything.") % {"due": due}
-    words = _("Our staff decide, usually within %(usual)d business days, by %(due)s at the latest%(calendar)s.")
-    return words % {
-        "usual": POLICIES[request.policy].usual_review,
-        "due": due,
-        "calendar": caution(is_provisional=not is_announced(due)),
-    }
-
-
-def caution(*, is_provisional: bool) -> str:
-    """What goes with a day that was counted over holidays nobody has announced; empty for any other."""
-    return _(" (provisional: the holidays of that year are not announced yet)") if is_provisional else ""
-
-
-def is_announced(due: date) -> bool:
-    """Whether the business days up to a due day, counted from its request on, are known for certain."""
-    return due.year in ANNOUNCED_YEARS
+        return _("Our staff decide. This was due by %(due)s and is late; you don't need to do anything.") % {"due": due}
+    return review_in_words(POLICIES[request.policy], due)
 
 
 def _closing(request: RefundRequest) -> list[str]:

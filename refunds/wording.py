@@ -66,7 +66,7 @@ OWED = {
     Standing.CAME_BACK: _("%(amount)s that we had paid to your %(channel)s came back to us on %(when)s."),
     Standing.FAILED: _("%(amount)s could not be paid to your %(channel)s."),
 }
-STILL_OWED = _("It is still owed to you, and our staff see to it; you need not do anything.")
+STILL_OWED = _("It is still owed to you, and our staff see to it; you don't need to do anything.")
 CAME_BACK = _("Money came back, still owed to you")
 CAME_BACK_MARK = ("bad", "undo-2")
 # For a list: how much came back, and when.

@@ -107,7 +107,7 @@ def _refuse(request: SignedInRequest, certificate: Certificate, error: Certifica
 def _why(error: CertificatesError, certificate: Certificate, at: datetime) -> str:
     if isinstance(error, NoContact):
         return _(
-            "The revocation must be confirmed by mail, and neither the application's contact nor your account has an "
+            "The revocation must be confirmed by email, and neither the application's contact nor your account has an "
             "email address. Enter yours in Settings first."
         )
     if isinstance(error, RevocationUnderWay):

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from lucide import _render_icon
 
+from core.clock import SERVICE_ZONE_LABEL
 from core.email_addresses import shown_email
 from core.money import format_money
 from core.text import drop_turning, isolated
@@ -77,6 +78,12 @@ def unturned(text: Any) -> str:
 def day_or_moment(when: date | datetime | None) -> str:
     """A day as it is, a moment in the reader's zone."""
     return moment(when) if isinstance(when, datetime) else day(when)
+
+
+@register.simple_tag
+def service_zone() -> str:
+    """The zone in which the refund rules count days, with its offset."""
+    return SERVICE_ZONE_LABEL
 
 
 @register.simple_tag

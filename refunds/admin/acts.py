@@ -118,7 +118,7 @@ class RejectForm(ActForm):
     answer = long_text(
         _("Reason"),
         limit=LONGEST_ANSWER,
-        help_text=_("The customer reads it in the console and gets it by mail."),
+        help_text=_("The customer reads it in the console and gets it by email."),
         missing=_("Write the reason: the customer reads it."),
     )
 

@@ -23,7 +23,8 @@ from refunds.models import RefundRequest
 from refunds.rules.assess import Facts
 from refunds.rules.conditions import Condition
 from refunds.rules.explain import explain
-from refunds.rules.facts import DECISIVE, facts_of, moment_of
+from refunds.rules.facts import DECISIVE, facts_of
+from refunds.rules.situation import situation_with
 from refunds.services import undecided_refunds
 from refunds.services.preview import preview_approval
 from refunds.states import RequestState, Verdict
@@ -76,15 +77,13 @@ class Found:
 
 
 def context_of(request: RefundRequest, *, by: User, at: datetime) -> dict[str, Any]:
-    """Everything on the page that follows from the request, read anew."""
-    certificate = request.certificate
-    before, now = request.facts_at_submission, facts_of(certificate)
-    compared = compare(before, now, by)
+    """Everything on the page that follows from the request."""
+    compared = compare(request.facts_at_submission, facts_of(request.certificate), by)
     return {
         "facts": _facts(request, by),
         "changed": [each for each in compared if each.has_changed],
         "unchanged": [each for each in compared if not each.has_changed],
-        **_conditions(request, before, now, at),
+        **_conditions(request, at),
         "warnings": warnings_of(request),
         "money": money_of(request),
         "money_lines": _money_lines(request, by),
@@ -139,17 +138,18 @@ def _fact(facts: Facts, name: str, by: User) -> Any:
     return money_mark(value, facts.currency) if name in {"paid", "voucher"} else shown(value, by)
 
 
-def _conditions(request: RefundRequest, before: Facts, now: Facts, at: datetime) -> dict[str, Any]:
-    """What the policy said of the facts and at the moment of the submission, and what has become of it."""
-    then, today = explain(before, request.submitted_at), explain(now, moment_of(now, at))
-    facts_now = {(condition.column, condition.text): condition for condition in today.conditions}
+def _conditions(request: RefundRequest, at: datetime) -> dict[str, Any]:
+    """What the policy said at the submission and, until the request has ended, what has become of it."""
+    then = explain(request.facts_at_submission, request.submitted_at)
+    if not request.is_open:
+        return {"then": then, "conditions": [ComparedCondition(each, None) for each in then.conditions]}
+    today = situation_with(request.certificate, request, at).explanation
+    is_same_rule = today.rule == then.rule
+    now = {(each.column, each.text): each for each in today.conditions} if is_same_rule else {}
     return {
         "then": then,
-        "today": today if today.rule != then.rule else None,
-        "conditions": [
-            ComparedCondition(each, facts_now.get((each.column, each.text)) if today.rule == then.rule else None)
-            for each in then.conditions
-        ],
+        "today": None if is_same_rule else today,
+        "conditions": [ComparedCondition(each, now.get((each.column, each.text))) for each in then.conditions],
     }
 
 

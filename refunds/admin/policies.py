@@ -17,7 +17,7 @@ from core.desk.pages import SAFE, staff_of
 from core.models import User
 from refunds.models import PolicyTrial
 from refunds.rules.policies import POLICIES, Policy
-from refunds.rules.printed import differences_between, rows_of, verdict_in_words
+from refunds.rules.printed import answer_in_words, differences_between, rows_of
 from refunds.rules.table import Outcome, Review
 from refunds.services.trials import start_trial
 
@@ -82,4 +82,4 @@ def _counted(key: str, number: int, trial: PolicyTrial, known: dict[int, Certifi
 
 
 def _answer(outcome: str, review: str) -> str:
-    return verdict_in_words((Outcome(outcome), Review(review) if review else None))
+    return answer_in_words((Outcome(outcome), Review(review) if review else None))

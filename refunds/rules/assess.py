@@ -252,6 +252,7 @@ def case_of(facts: Facts, at: datetime) -> Case:
 
 
 def assess_case(case: Case) -> Assessment:
+    """What the case's policy says. Days are the service's, the amount is minor units of the case's currency."""
     return Assessment(
         rule=case.row.rule,
         outcome=case.row.outcome,

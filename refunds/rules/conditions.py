@@ -28,6 +28,11 @@ class Condition:
     is_met: bool
     changes_on: date | None = None
 
+    @property
+    def change(self) -> str:
+        """The day on which it changes, in words for beside the fact; empty where none is known."""
+        return _("(changes on %(day)s)") % {"day": self.changes_on} if self.changes_on else ""
+
 
 def conditions_of(case: Case) -> Iterator[Condition]:
     """In the table's order: what the rows above rule out, then what the deciding row itself asks."""
@@ -40,13 +45,28 @@ def conditions_of(case: Case) -> Iterator[Condition]:
 
 
 def _of_deciding(case: Case, row: Row) -> Iterator[Condition]:
-    # A row that says no asks for the contrary of its tests.
+    # A row that says no asks for the contrary of its tests, so that one of them not holding would be enough.
     wanted = row.outcome != Outcome.NO
     if wanted:
         yield _of_stage(case)
-    for column, test in row.tests.items():
-        if column != "stage":
-            yield _condition(case, column, test, wanted=wanted)
+    conditions = [
+        _condition(case, column, test, wanted=wanted) for column, test in row.tests.items() if column != "stage"
+    ]
+    yield from conditions if wanted else [_any_of(conditions)]
+
+
+def _any_of(conditions: list[Condition]) -> Condition:
+    """The condition that at least one of these is met, of which none is; the soonest change decides."""
+    first, *others = conditions
+    if not others:
+        return first
+    return Condition(
+        first.column,
+        joined(_(", or "), (each.text for each in conditions)),
+        ", ".join(each.fact for each in conditions),
+        is_met=False,
+        changes_on=min((each.changes_on for each in conditions if each.changes_on), default=None),
+    )
 
 
 def _of_stage(case: Case) -> Condition:
@@ -96,8 +116,8 @@ def _changes_on(case: Case, column: str, test: Test) -> date | None:
 _REVOKED_BY = gettext_lazy("Revoked by %(revoke_by)s at the latest")
 _STAGES: Mapping[Stage, Words] = MappingProxyType(
     {
-        Stage.UNISSUED: gettext_lazy("Not issued, nor approved by the certificate authority"),
-        Stage.VALIDATED: gettext_lazy("Not approved by the certificate authority yet, or issued and revoked"),
+        Stage.UNISSUED: gettext_lazy("Not issued, and not approved by the certificate authority yet"),
+        Stage.VALIDATED: gettext_lazy("Not approved by the certificate authority yet, or issued and then revoked"),
         Stage.ISSUED: _REVOKED_BY,
         Stage.REVOKING: _REVOKED_BY,
         Stage.REVOKED: gettext_lazy("Revoked"),

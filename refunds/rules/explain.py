@@ -10,7 +10,7 @@ from functools import cached_property, partial
 
 from django.utils.translation import gettext as _
 
-from core.business_days import last_day_with_nth_business_day_by
+from core.business_days import is_announced, last_day_with_nth_business_day_by
 from core.clock import service_day
 from core.money import format_money
 from refunds.rules import sentences
@@ -27,6 +27,8 @@ class NamedDate:
 
     label: str
     when: date | datetime
+    # That the day is provisional; empty for any other.
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def explain(facts: Facts, at: datetime) -> Explanation:
 
 
 def explain_case(case: Case, assessment: Assessment) -> Explanation:
-    told = Told(case, assessment)
+    told = Placeholders(case, assessment)
     said = sentences.of(assessment, is_late=told.is_late)
     return Explanation(
         policy=case.policy.name,
@@ -81,17 +83,17 @@ def explain_case(case: Case, assessment: Assessment) -> Explanation:
 
 def hint_of(case: Case, assessment: Assessment) -> str:
     """The explanation's hint alone, for lists."""
-    told = Told(case, assessment)
+    told = Placeholders(case, assessment)
     return str(sentences.of(assessment, is_late=told.is_late).hint) % told
 
 
-def _advice(said: sentences.Sentences, told: "Told") -> str:
+def _advice(said: sentences.Sentences, told: "Placeholders") -> str:
     advice = str(said.advice or sentences.still_useful(told.assessment, is_expired=told.case.is_expired)) % told
     is_provisional = told.safe_revoke_by is not None and told.assessment.calendar == "provisional"
     return f"{advice} {sentences.PROVISIONAL}" if is_provisional else advice
 
 
-def _warnings(assessment: Assessment, told: "Told") -> tuple[Warning, ...]:
+def _warnings(assessment: Assessment, told: "Placeholders") -> tuple[Warning, ...]:
     """The assessment's, and the one about a late revocation where the day that sentences name has passed."""
     return (Warning.REVOCATION_MAY_FINISH_LATE,) if told.is_late else assessment.warnings
 
@@ -105,7 +107,16 @@ def warning_in_words(warning: Warning, policy: Policy) -> str:
     return str(sentences.WARNINGS[warning]) % {"allowance": policy.revocation_allowance}
 
 
-class Told(Mapping[str, str]):
+def review_in_words(policy: Policy, due: date | None = None) -> str:
+    """How long a review takes under a policy; with `due`, the day by which the request is decided."""
+    numbers = {"limit": policy.review_limit, "usual": policy.usual_review}
+    if due is None:
+        return str(sentences.REVIEW) % numbers
+    words = str(sentences.REVIEW_DUE) % {**numbers, "due": due}
+    return words if is_announced(due) else f"{words} {sentences.PROVISIONAL}"
+
+
+class Placeholders(Mapping[str, str]):
     """What sentences may ask for, worked out only when one does."""
 
     def __init__(self, case: Case, assessment: Assessment) -> None:
@@ -150,11 +161,11 @@ class Told(Mapping[str, str]):
         return test.first - 1 if test.last is None else test.last
 
 
-def _bound_in_words(column: str, told: Told) -> str:
+def _bound_in_words(column: str, told: Placeholders) -> str:
     return in_days(told.bound(column))
 
 
-_TOLD: Mapping[str, Callable[[Told], object]] = {
+_TOLD: Mapping[str, Callable[[Placeholders], object]] = {
     "amount": lambda told: format_money(told.case.facts.paid, told.case.facts.currency),
     "request_by": lambda told: told.assessment.request_by,
     "revoke_by": lambda told: told.revoke_by,
@@ -163,8 +174,7 @@ _TOLD: Mapping[str, Callable[[Told], object]] = {
     "revocation_was_due": lambda told: told.revocation_was_due(),
     "until": lambda told: last_day_before(told.assessment.changes_at),
     "expires_on": lambda told: date.fromordinal(told.case.expiration_day),
-    "limit": lambda told: told.policy.review_limit,
-    "usual": lambda told: told.policy.usual_review,
+    "review": lambda told: review_in_words(told.policy),
     "allowance": lambda told: told.policy.revocation_allowance,
     **{column: partial(_bound_in_words, column) for column in DAYS},
 }
@@ -190,7 +200,18 @@ def _dates(case: Case, assessment: Assessment) -> Iterator[NamedDate]:
     for name, label in sentences.DATES.items():
         when = getattr(assessment, name)
         if when is not None and when != at_once:
-            yield NamedDate(str(label), when)
+            yield NamedDate(str(label), when, _note(name, assessment))
+    if assessment.supported and assessment.changes_at == case.facts.expires_at:
+        yield NamedDate(sentences.end_label(case), case.facts.expires_at)
+
+
+# The days that business days are counted to.
+_COUNTED = frozenset({"safe_revoke_by", "review_due"})
+
+
+def _note(name: str, assessment: Assessment) -> str:
+    is_provisional = name in _COUNTED and assessment.calendar == "provisional"
+    return str(sentences.PROVISIONAL_NOTE) if is_provisional else ""
 
 
 def _past(case: Case) -> Iterator[NamedDate]:

@@ -11,7 +11,10 @@ DECISIVE = ("source", "free", "paid", "currency", "issued_at", "revocation_reque
 
 
 def facts_of(certificate: Certificate) -> Facts:
-    """The facts of today. `certificate` comes with its order and product, where it has them."""
+    """The certificate's facts as they're stored: moments in UTC, amounts in minor units of its currency.
+
+    Requires `select_related("order", "product")`; an uploaded certificate has neither.
+    """
     return Facts(
         source=certificate.source,
         free=bool(certificate.product and certificate.product.free),
@@ -30,10 +33,10 @@ def facts_of(certificate: Certificate) -> Facts:
 
 
 def moment_of(facts: Facts, at: datetime) -> datetime:
-    """The moment to judge these facts at: `at`, or that of the newest event where it is later.
+    """The moment, in UTC, to judge these facts at: `at`, or that of the newest event where it is later.
 
-    Whoever read the clock before waiting for the lock, or by a clock that is slow, must not be told that what another
-    has stored meanwhile has not happened yet.
+    A caller who read the clock before waiting for a lock, or whose clock is slow, must not be told that an event stored
+    in the meantime hasn't happened yet. Raises ValueError where `at` has no offset.
     """
     events = (getattr(facts, name) for name in ("purchased_at", *EVENTS))
     return max(as_utc(at), *filter(None, events))

@@ -10,6 +10,9 @@ from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from refunds.rules.table import Outcome, Review, Row, Stage, Table, days, days_or_more, row
 
 YES, NOT_YET, NO = Outcome.YES, Outcome.NOT_YET, Outcome.NO
@@ -48,6 +51,8 @@ class Policy:
     usual_review: int = 5
     # A certificate authority may take this many to revoke.
     revocation_allowance: int = 5
+    # What isn't stated on the source's page.
+    note: str | Promise = ""
 
 
 # Before everything else: what was never paid for here, and what is over.
@@ -102,8 +107,8 @@ _UNISSUED_REVIEWED = row(Rule.UNISSUED_MANUAL, YES, Review.MANUAL, stage=UNISSUE
 _UNISSUED_AT_ONCE = row(Rule.UNISSUED_IMMEDIATE, YES, Review.NONE, stage=UNISSUED)
 
 
-def _policy(name: str, first_day: date, rows: tuple[Row, ...], *, source: str) -> Policy:
-    return Policy(name, source, first_day, Table(name, rows))
+def _policy(name: str, first_day: date, rows: tuple[Row, ...], *, source: str, note: str | Promise = "") -> Policy:
+    return Policy(name, source, first_day, Table(name, rows), note=note)
 
 
 _ALL = (
@@ -128,9 +133,9 @@ _ALL = (
     _policy(
         "intl-2026-03",
         date(2026, 3, 18),
-        # That revoked ones are reviewed and unissued ones aren't is our reading of that page.
         _by_payment_date(7, _UNISSUED_AT_ONCE),
         source="International site, seen 2026-03-18",
+        note=_("The page doesn't say which refunds need a review: that revoked certificates do is our reading."),
     ),
 )
 POLICIES: Mapping[str, Policy] = MappingProxyType({policy.name: policy for policy in _ALL})

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, override
 
+from core.clock import SERVICE_ZONE_LABEL
 from refunds.rules.conditions import requirement
 from refunds.rules.policies import Policy
-from refunds.rules.sentences import joined
+from refunds.rules.sentences import Words, joined
 from refunds.rules.table import DAYS, DayRange, Outcome, Position, Review, Row, Stage, Table
-
-Words = str | Promise
 
 STAGES: Mapping[Stage, Words] = MappingProxyType(
     {
@@ -90,10 +88,10 @@ def markdown_of(policies: Mapping[str, Policy]) -> str:
         return "\n".join([_HEAD, *map(_section, policies.values())])
 
 
-_HEAD = """# Refund policies
+_HEAD = f"""# Refund policies
 
-Each policy is a table, and the first row that fits decides. Days are calendar days in Asia/Shanghai (UTC+8); the day of
-an event is day 0. An order keeps the policy that it was made under. `manage.py policies` prints this page.
+Each policy is a table, and the first row that fits decides. Days are calendar days in {SERVICE_ZONE_LABEL}; the
+day of an event is day 0. An order keeps the policy that it was made under. `manage.py policies` prints this page.
 """
 
 
@@ -105,6 +103,7 @@ def _section(policy: Policy) -> str:
         "",
         f"- A review takes at most {policy.review_limit} business days, usually {policy.usual_review}.",
         f"- An authority may take {policy.revocation_allowance} business days to revoke.",
+        *([f"- {policy.note}"] if policy.note else []),
         "",
         "| Rule | When | Refund |",
         "| --- | --- | --- |",
@@ -116,7 +115,7 @@ def _section(policy: Policy) -> str:
 
 # --- What differs between two ------------------------------------------------------------------
 
-Verdict = tuple[Outcome, Review | None]
+Answer = tuple[Outcome, Review | None]
 # The first and the last piece of each day column.
 Box = tuple[tuple[int, int], ...]
 
@@ -127,8 +126,8 @@ class PolicyDifference:
 
     stage: Stage
     days: Mapping[str, DayRange]
-    before: Verdict
-    now: Verdict
+    before: Answer
+    now: Answer
 
     @property
     def when(self) -> str:
@@ -138,11 +137,11 @@ class PolicyDifference:
 
     @property
     def before_in_words(self) -> str:
-        return verdict_in_words(self.before)
+        return answer_in_words(self.before)
 
     @property
     def now_in_words(self) -> str:
-        return verdict_in_words(self.now)
+        return answer_in_words(self.now)
 
 
 def differences_between(one: Policy, other: Policy) -> list[PolicyDifference]:
@@ -165,15 +164,15 @@ class _Comparison:
         self.columns = [column for column, stages in DAYS.items() if stage in stages]
         self.starts = [(0, *sorted({*one.cuts[column], *other.cuts[column]})) for column in self.columns]
         cells = product(*(range(len(starts)) for starts in self.starts))
-        self.verdicts = {
-            cell: tuple(verdict_of(table.decide(self._position(cell))) for table in (one, other))
+        self.answers = {
+            cell: tuple(answer_of(table.decide(self._position(cell))) for table in (one, other))
             for cell in cells
             if self._is_possible(cell)
         }
 
     def differences(self) -> Iterator[PolicyDifference]:
         covered: set[tuple[int, ...]] = set()
-        for cell, (before, now) in self.verdicts.items():
+        for cell, (before, now) in self.answers.items():
             if before == now or cell in covered:
                 continue
             box = self._grown(cell)
@@ -197,7 +196,7 @@ class _Comparison:
         return all(first <= last for n, (first, _) in enumerate(ranges) for _, last in ranges[n:])
 
     def _grown(self, cell: tuple[int, ...]) -> Box:
-        """The largest box around a cell, column by column, in which nothing possible has another verdict."""
+        """The largest box around a cell, column by column, in which nothing possible has another answer."""
         box = tuple((piece, piece) for piece in cell)
         for index, starts in enumerate(self.starts):
             for step in (-1, 1):
@@ -207,7 +206,7 @@ class _Comparison:
 
     def _is_alike(self, box: Box, cell: tuple[int, ...]) -> bool:
         inside = product(*(range(first, last + 1) for first, last in box))
-        return all(self.verdicts.get(each, self.verdicts[cell]) == self.verdicts[cell] for each in inside)
+        return all(self.answers.get(each, self.answers[cell]) == self.answers[cell] for each in inside)
 
     def _days(self, box: Box) -> Iterator[tuple[str, DayRange]]:
         """The columns that a box doesn't span whole."""
@@ -222,10 +221,10 @@ def _widened(box: Box, index: int, step: int, pieces: int) -> Box | None:
     return None if first < 0 or last >= pieces else (*box[:index], (first, last), *box[index + 1 :])
 
 
-def verdict_of(row: Row) -> Verdict:
+def answer_of(row: Row) -> Answer:
     return row.outcome, row.review
 
 
-def verdict_in_words(verdict: Verdict) -> str:
-    outcome, review = verdict
+def answer_in_words(answer: Answer) -> str:
+    outcome, review = answer
     return str(_OUTCOMES[outcome] if review is None else _YES[review])

@@ -59,10 +59,7 @@ _RULES: Mapping[str, Sentences] = MappingProxyType(
         Rule.ISSUED_REVOKED: Sentences(
             gettext_lazy("You can get %(amount)s back after a review. Request it by %(request_by)s."),
             gettext_lazy("%(amount)s, after a review, until %(request_by)s"),
-            gettext_lazy(
-                "Request the refund by %(request_by)s. Our staff decide within %(limit)s business days, usually within "
-                "%(usual)s."
-            ),
+            gettext_lazy("Request the refund by %(request_by)s. %(review)s"),
         ),
         Rule.REVOKED_TOO_LATE: Sentences(
             gettext_lazy("Not refundable: the revocation was completed more than %(revoked_after)s after the issue."),
@@ -90,8 +87,7 @@ _RULES: Mapping[str, Sentences] = MappingProxyType(
             gettext_lazy("Revoke by %(safe_revoke_by)s to get %(amount)s back"),
             gettext_lazy(
                 "Revoke the certificate by %(safe_revoke_by)s; the certificate authority may need %(allowance)s "
-                "business days. You can't undo this. Then request the refund by %(refund_by)s. Our staff decide within "
-                "%(limit)s business days, usually within %(usual)s."
+                "business days. You can't undo this. Then request the refund by %(refund_by)s. %(review)s"
             ),
         ),
         Rule.VALIDATED_UNISSUED: Sentences(
@@ -110,10 +106,7 @@ _RULES: Mapping[str, Sentences] = MappingProxyType(
         Rule.UNISSUED_MANUAL: Sentences(
             gettext_lazy("You can get %(amount)s back after a review. Request it by %(request_by)s."),
             gettext_lazy("%(amount)s, after a review, until %(request_by)s"),
-            gettext_lazy(
-                "Request the refund by %(request_by)s. Our staff decide within %(limit)s business days, usually within "
-                "%(usual)s."
-            ),
+            gettext_lazy("Request the refund by %(request_by)s. %(review)s"),
         ),
         Rule.UNISSUED_TOO_LATE: Sentences(
             gettext_lazy("Not refundable: fewer than %(days_left)s are left before the service period ends."),
@@ -179,8 +172,13 @@ WARNINGS: Mapping[Warning, Words] = MappingProxyType(
     }
 )
 
-# Beside a day that was counted in business days.
+# How long a review takes, before a request and after it.
+REVIEW = gettext_lazy("Our staff decide within %(limit)s business days, usually within %(usual)s.")
+REVIEW_DUE = gettext_lazy("Our staff decide by %(due)s at the latest, usually within %(usual)s business days.")
+
+# What goes with a day that was counted in business days: after a sentence with it, and beside it in a list.
 PROVISIONAL = gettext_lazy("The day is provisional: the holidays of that year haven't been announced yet.")
+PROVISIONAL_NOTE = gettext_lazy("(provisional: the holidays of that year haven't been announced yet)")
 
 # What the dates of an assessment mean.
 DATES: Mapping[str, Words] = MappingProxyType(

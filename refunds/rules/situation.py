@@ -28,7 +28,10 @@ class Request(Protocol):
 
 @dataclass(frozen=True)
 class Situation:
-    """A certificate at `at`, with the newest of its refund requests. Requires `select_related("order", "product")`."""
+    """A certificate at `at` (UTC), with the newest of its refund requests.
+
+    Requires `select_related("order", "product")`.
+    """
 
     certificate: Certificate
     newest: Request | None

@@ -14,7 +14,8 @@ from payments.services import Part
 from payments.states import PayoutState
 from refunds.exceptions import FactsChanged, InvalidReason
 from refunds.models import Decision, RefundRequest
-from refunds.rules.facts import facts_of, moment_of, was_issued_meanwhile
+from refunds.rules.facts import facts_of, was_issued_meanwhile
+from refunds.rules.situation import situation_with
 from refunds.services.found import undecided_refunds
 from refunds.states import LapseCause, Verdict
 
@@ -156,15 +157,15 @@ def tell(request: RefundRequest, event: str, *, at: datetime, payout: Payout | N
 
 
 # These say on what the money was asked for and granted; the others, what holds from now on.
-_ON_SUBMISSION = frozenset({"received", "approved", "refunded", "returned"})
+_ON_SUBMISSION = frozenset({"approved", "refunded", "returned"})
 
 
 def _explained(request: RefundRequest, event: str, *, at: datetime) -> dict[str, Any]:
     """The facts and the moment by which an email explains the refund rules."""
     if event in _ON_SUBMISSION:
         return {"facts": request.facts, "asked_at": request.submitted_at.isoformat(), "explains_submission": True}
-    facts = facts_of(request.certificate)
-    return {"facts": facts.to_json(), "asked_at": moment_of(facts, at).isoformat()}
+    now = situation_with(request.certificate, request, at)
+    return {"facts": now.facts.to_json(), "asked_at": now.at.isoformat()}
 
 
 def has_come_back(request: RefundRequest) -> bool:

@@ -24,7 +24,7 @@ EXAMPLES = 10
 
 @transaction.atomic
 def start_trial(policy: str, *, by: User, at: datetime) -> PolicyTrial:
-    """Order a trial of a known policy as of `at`; while one of the same policy runs, that one is returned."""
+    """Start a trial of a known policy as of `at`, an aware moment, or return the one of that policy that is running."""
     trial, is_new = PolicyTrial.objects.get_or_create(
         policy=policy, finished_at=None, defaults={"requested_by": by, "at": at}
     )

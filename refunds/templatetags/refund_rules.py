@@ -1,13 +1,13 @@
 """The explanation that an email carries, in its reader's language."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django import template
 
 from refunds.rules.assess import Facts
-from refunds.rules.explain import Explanation, explain
-from refunds.rules.policies import POLICIES, Policy
+from refunds.rules.explain import Explanation, explain, review_in_words
+from refunds.rules.policies import POLICIES
 
 register = template.Library()
 
@@ -18,6 +18,7 @@ def explanation_of(facts: dict[str, Any], asked_at: str) -> Explanation:
     return explain(Facts.from_json(facts), datetime.fromisoformat(asked_at))
 
 
-@register.filter
-def policy_named(name: str) -> Policy:
-    return POLICIES[name]
+@register.simple_tag
+def review_of(policy: str, due: str) -> str:
+    """How long the review of a request takes under a policy; `due` is a day as `date.isoformat` writes it."""
+    return review_in_words(POLICIES[policy], date.fromisoformat(due))

@@ -116,8 +116,8 @@ def test_without_review_the_money_comes_at_once(customer: User, as_customer: Cli
     text = reads(as_customer, factories.certificate(customer))
     assert "Review No review is needed." in text
     assert "At once: CNY 1,200.00 goes to your account balance." in text
-    assert "Without a review until 2026-11-28 00:00" in text
-    assert "Request it by 2027-11-07" in text
+    assert "Without a review until 2026-11-27" in text
+    assert "Last day to request the refund 2027-11-07" in text
 
 
 def test_what_staff_transfer_is_not_said_to_come_at_once(customer: User, as_customer: Client) -> None:
@@ -132,16 +132,20 @@ def test_with_an_application_at_the_authority_its_answer_comes_first(customer: U
 
 def test_a_review_says_how_long_and_by_which_day(customer: User, as_customer: Client) -> None:
     text = reads(as_customer, cases.in_review(customer))
-    assert "usually 5 business days, at most 15. Submitted today, it is decided by 2026-12-14." in text
+    assert "Review Our staff decide within 15 business days, usually within 5." in text
+    assert "Decided by, if you submit today 2026-12-14" in text
     assert "Once it is approved: CNY 1,200.00 goes to your account balance." in text
-    assert "Request it by 2027-11-02" in text
+    assert "Last day to request the refund 2027-11-02" in text
     assert "provisional" not in text
 
 
 def test_a_due_day_counted_over_unknown_holidays_says_so(customer: User, as_customer: Client) -> None:
     with time_machine.travel(datetime(2026, 12, 21, 12, tzinfo=SERVICE_ZONE), tick=False):
         text = reads(signed_in(customer), cases.in_review(customer))
-    assert "by 2027-01-12 (provisional: the holidays of that year are not announced yet)." in text
+    assert (
+        "Decided by, if you submit today 2027-01-12 (provisional: the holidays of that year haven't been announced yet)"
+        in text
+    )
 
 
 def test_a_review_that_may_last_past_the_end_is_warned_of(customer: User, as_customer: Client) -> None:
@@ -187,7 +191,7 @@ def test_revoke_first_explains_the_order_the_days_and_the_loss(customer: User, a
     assert all(part in text for part in steps)
     assert text.index("Request the revocation.") < text.index("The certificate authority revokes it.")
     assert text.index("The certificate authority revokes it.") < text.index("Request the refund.")
-    assert "Request the revocation by, to be safe 2026-12-13" in text
+    assert "Last safe day to request the revocation 2026-12-13" in text
     assert "Revocation must be completed by 2026-12-18" in text
     assert "Lost if it is completed later CNY 1,200.00" in text
     assert "has passed" not in text
@@ -210,14 +214,14 @@ def test_a_confirmation_by_mail_is_told_of_where_there_is_one(
     customer: User, as_customer: Client, level: Level, is_told: bool
 ) -> None:
     product = factories.ProductFactory(level=level)
-    assert ("by mail first" in reads(as_customer, factories.issued(customer, product=product))) is is_told
+    assert ("by email first" in reads(as_customer, factories.issued(customer, product=product))) is is_told
 
 
 def test_revoke_first_leads_to_revoke(customer: User, as_customer: Client) -> None:
     certificate = factories.issued(customer)
     page = opened(as_customer, certificate)
     assert f'href="/certificates/{certificate.instance_id}/revoke/"' in page.content.decode()
-    assert "Press Revoke below." in words(page)
+    assert "then press Revoke below." in words(page)
     assert "where you bought" not in words(page)
 
 
@@ -234,12 +238,12 @@ def test_a_pending_revocation_says_what_is_awaited_since_when_and_until_when(
     customer: User, as_customer: Client
 ) -> None:
     text = reads(as_customer, cases.revoking(customer))
-    assert "The certificate authority has not completed the revocation yet." in text
+    assert "The certificate authority hasn't completed the revocation yet." in text
     assert "Revocation requested on 2026-11-23 11:00" in text
     assert "Usually completed by 2026-11-30" in text
-    assert "Last day that counts 2026-12-18" in text
+    assert "Revocation must be completed by 2026-12-18" in text
     assert "Lost if it is completed later CNY 1,200.00" in text
-    assert "may be later than" not in text
+    assert "may be completed too late" not in text
 
 
 def test_a_pending_revocation_leads_to_where_it_stands(customer: User, as_customer: Client) -> None:
@@ -259,7 +263,7 @@ def test_a_revocation_that_waits_for_its_contact_says_so(customer: User, as_cust
         contact_email="it@shop.example.com",
     )
     text = reads(as_customer, certificate)
-    assert "waits for it@shop.example.com to confirm it by mail" in text
+    assert "it@shop.example.com has to confirm the revocation by email first" in text
     assert "has not completed" not in text
 
 
@@ -267,7 +271,9 @@ def test_a_pending_revocation_that_may_come_late_is_warned_of(customer: User, as
     certificate = factories.issued(
         customer, ago=27 * DAY, state=CertificateState.REVOKING, revocation_requested_at=factories.NOON - HOUR
     )
-    assert "which may be later than 2026-11-24" in reads(as_customer, certificate)
+    text = reads(as_customer, certificate)
+    assert "the revocation may be completed too late for a refund." in text
+    assert "Revocation must be completed by 2026-11-24" in text
 
 
 # --- Not refundable ----------------------------------------------------------------------------
@@ -294,7 +300,8 @@ REFUSALS = {
         "approved on 2026-11-23 What you can do Wait until the certificate is issued.",
     ],
     Rule.UNISSUED_TOO_LATE: [
-        "Not met: At least 15 days left before it expires 10 days left",
+        "Not met: Bought no more than 5 days ago, or at least 15 days left before it expires "
+        "bought 355 days ago, 10 days left",
         "Last day to request a refund was 2026-11-18 Service period ends on 2026-12-03 12:00",
     ],
 }
@@ -330,10 +337,20 @@ def test_an_open_request_is_shown_instead_of_a_form(customer: User, as_customer:
     certificate = cases.in_review(customer)
     request = factories.submit(certificate)
     text = reads(as_customer, certificate)
-    assert "A refund of this certificate has been requested already." in text
+    assert "A refund of this certificate is under way." in text
     assert f"Reference {request.reference}" in text
     assert "Under review" in text
     assert "Refund Reasons" not in text
+
+
+def test_below_an_open_request_panel_and_details_still_explain_the_rules(customer: User, as_customer: Client) -> None:
+    certificate = cases.in_review(customer)
+    factories.submit(certificate)
+    for text in (reads(as_customer, certificate), words(as_customer.get(f"/certificates/{certificate.instance_id}/"))):
+        rules = "The refund rules alone say: You can get CNY 1,200.00 back after a review. Request it by 2027-11-02."
+        assert text.index("A refund of this certificate is under way.") < text.index(rules)
+        assert "Met: At least 15 days left before it expires" in text
+        assert "What you can do" not in text
 
 
 def test_a_refunded_certificate_says_so_with_its_request(customer: User, as_customer: Client) -> None:
@@ -341,7 +358,7 @@ def test_a_refunded_certificate_says_so_with_its_request(customer: User, as_cust
     request = factories.submit(certificate)
     factories.pay_out()
     text = reads(as_customer, certificate)
-    assert "This certificate is refunded already." in text
+    assert "What you paid for this certificate has been paid back." in text
     assert f"Reference {request.reference}" in text
     assert "CNY 1,200.00 was paid back on 2026-11-23 12:00." in text
 

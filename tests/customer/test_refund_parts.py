@@ -153,7 +153,7 @@ def came_back(customer: User) -> tuple[RefundRequest, Payout]:
 BACK = "CNY 500.00 came back on 2026-11-23 13:00, still owed to you"
 SENTENCE = (
     "CNY 500.00 that we had paid to your online bank account came back to us on 2026-11-23 13:00. It is still owed to "
-    "you, and our staff see to it; you need not do anything."
+    "you, and our staff see to it; you don't need to do anything."
 )
 
 
@@ -180,13 +180,13 @@ def test_the_overview_says_so_beside_the_certificate(customer: User, as_customer
     assert f"Pending Application Refund: {BACK}" in text
     assert "Refund under way" in text
     details = words(as_customer.get(f"/certificates/{request.certificate.instance_id}/"))
-    assert f"A refund is under way. {BACK}: {request.reference}" in details
+    assert f"A refund of this certificate is under way. {BACK}: {request.reference}" in details
 
 
 def test_the_panel_says_so_instead_of_a_form(customer: User, as_customer: Client) -> None:
     request, _ = came_back(customer)
     text = words(as_customer.get(panel_of(request.certificate)))
-    assert "A refund of this certificate has been requested already." in text
+    assert "A refund of this certificate is under way." in text
     assert SENTENCE in text
 
 
@@ -303,7 +303,7 @@ def test_mail_about_what_was_made_good_says_so(customer: User) -> None:
     _, returned = came_back(customer)
     assert "Your refund is paid: CNY 1,200.00 went back the way you paid." in mail("refund_refunded")
     record_paid(returned.pk, "B-2", by=requests.cashier(), at=NOON + DAY)
-    assert "Your refund is paid in full: CNY 1,200.00. What had come back to us was paid anew." in mail(
+    assert "Your refund is paid in full: CNY 1,200.00. What had come back to us has been paid again." in mail(
         "refund_refunded"
     )
 

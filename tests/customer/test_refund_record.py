@@ -71,9 +71,9 @@ STANDS = {
     requests.closing: "CNY 1,200.00 is ordered back as soon as the certificate authority has confirmed",
     requests.paying: "Payment under way The money is on its way to you.",
     requests.payment_failed: "Payment failed, being retried CNY 1,200.00 could not be paid to your Alipay account. "
-    "It is still owed to you, and our staff see to it; you need not do anything.",
+    "It is still owed to you, and our staff see to it; you don't need to do anything.",
     requests.returned: "Money came back, still owed to you CNY 1,200.00 that we had paid to your Alipay account came "
-    "back to us on 2026-11-23 12:00. It is still owed to you, and our staff see to it; you need not do anything.",
+    "back to us on 2026-11-23 12:00. It is still owed to you, and our staff see to it; you don't need to do anything.",
     requests.refunded: "Refunded CNY 1,200.00 was paid back on 2026-11-23 12:00.",
     requests.rejected: "Rejected The request was rejected on 2026-11-23 12:00.",
     requests.cancelled: "Cancelled by you You cancelled the request on 2026-11-23 12:00.",
@@ -110,7 +110,7 @@ def test_a_rejection_is_read_in_our_words(customer: User, as_customer: Client) -
 
 NEXT = {
     requests.under_review: [
-        "Next: Our staff decide, usually within 5 business days, by 2026-12-14 at the latest.",
+        "Next: Our staff decide by 2026-12-14 at the latest, usually within 5 business days.",
         "Next: CNY 1,200.00 goes to your account balance.",
     ],
     requests.approved: ["Next: CNY 1,200.00 goes to your account balance."],
@@ -146,7 +146,7 @@ def test_a_late_decision_is_called_late(customer: User) -> None:
         assert "is late" not in reads(signed_in(customer), request)
         clock.shift(1)
         text = reads(signed_in(customer), request)
-    assert "This was due by 2026-12-14 and is late; you need not do anything." in text
+    assert "This was due by 2026-12-14 and is late; you don't need to do anything." in text
     assert "The decision is late." in text
 
 
@@ -154,8 +154,8 @@ def test_a_due_day_over_unknown_holidays_says_so(customer: User, as_customer: Cl
     at = datetime(2026, 12, 21, 12, tzinfo=SERVICE_ZONE)
     request = factories.submit(cases.in_review(customer), at=at)
     text = reads(as_customer, request)
-    assert "Decided by 2027-01-12 (provisional: the holidays of that year are not announced yet)" in text
-    assert "at the latest (provisional" in text
+    assert "Decided by 2027-01-12 (provisional: the holidays of that year haven't been announced yet)" in text
+    assert "at the latest, usually within 5 business days. The day is provisional" in text
     assert "provisional" not in reads(as_customer, requests.under_review(customer))
 
 

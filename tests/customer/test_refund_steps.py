@@ -490,7 +490,7 @@ def test_a_second_tab_is_told_of_the_request_and_loses_no_word(
     answer = press(as_customer, certificate, second, step, reason=Reason.OTHER, reason_text="We merged two shops.")
     text = words(answer)
     assert answer.status_code == 409
-    assert "A refund of this certificate had been requested already. Nothing was submitted a second time." in text
+    assert "You had already requested a refund of this certificate. Nothing was submitted a second time." in text
     assert f"Reference {only_request().reference}" in text
     assert "What you wrote We merged two shops." in text
     assert everything() == before
@@ -503,7 +503,9 @@ def test_a_second_tab_after_the_money_is_back_is_told_so(customer: User, as_cust
     factories.pay_out()
     answer = submit(as_customer, certificate, second)
     assert answer.status_code == 409
-    assert "This certificate is refunded already. Nothing was submitted a second time." in words(answer)
+    assert "What you paid for this certificate has been paid back. Nothing was submitted a second time." in words(
+        answer
+    )
 
 
 def test_a_certificate_deleted_in_another_tab_answers_as_an_unknown_one(
@@ -530,7 +532,7 @@ def test_records_at_odds_are_called_our_fault(
     with patch("refunds.services.request_refund", side_effect=error.__new__(error, "records")):
         answer = submit(as_customer, certificate, page)
     assert answer.status_code == 409
-    assert "It is our fault, and nothing was changed." in words(answer)
+    assert "That's our fault, and nothing was changed." in words(answer)
     assert "What you wrote We merged two shops." in words(answer)
     assert "could not be requested" in caplog.text
 
@@ -542,6 +544,6 @@ def test_shares_that_do_not_sum_up_are_called_our_fault(customer: User, as_custo
     before = everything()
     answer = submit(as_customer, certificate, page)
     assert answer.status_code == 409
-    assert "our records of the certificate and its payments do not fit together" in words(answer)
+    assert "our records of the certificate and its payments don't match" in words(answer)
     assert everything() == before
     assert anew(certificate).hold == ""

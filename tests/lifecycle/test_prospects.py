@@ -22,13 +22,21 @@ def of(certificate: Certificate, *, at=NOON) -> hooks.Prospects:
     return hooks.refund_prospects(Certificate.objects.select_related("order", "product").get(pk=certificate.pk), at=at)
 
 
+def days_of(told: hooks.Prospects) -> dict[str, date]:
+    return {each.label: each.when for each in told.dates}
+
+
 def test_the_setting_names_this_function() -> None:
     assert hooks.refund_prospects.function is prospects_of
 
 
 def test_revoke_first_tells_the_days_and_the_amount(customer: User) -> None:
     told = of(factories.issued(customer))
-    assert (told.safe_revoke_by, told.revoke_by) == (date(2026, 12, 13), date(2026, 12, 18))
+    assert days_of(told) == {
+        "Last safe day to request the revocation": date(2026, 12, 13),
+        "Revocation must be completed by": date(2026, 12, 18),
+    }
+    assert told.needs_revocation
     assert (told.amount, told.currency, told.is_late, told.is_open) == (120_000, "CNY", False, False)
     assert told.possible_until == date(2026, 12, 18)
     assert told.sentences == (
@@ -53,7 +61,7 @@ def test_the_last_day_is_the_last(customer: User) -> None:
     certificate = factories.issued(customer, ago=28 * DAY)
     assert of(certificate).possible_until == date(2026, 11, 23)
     over = of(certificate, at=NOON + DAY)
-    assert (over.possible_until, over.amount, over.revoke_by) == (None, None, None)
+    assert (over.possible_until, over.amount, over.needs_revocation) == (None, None, False)
     assert over.sentences == (
         "Not refundable: the certificate was issued more than 28 days ago. The revocation had to be completed by "
         "2026-11-23.",
@@ -62,13 +70,13 @@ def test_the_last_day_is_the_last(customer: User) -> None:
 
 def test_while_it_is_being_revoked_the_last_day_stands(customer: User) -> None:
     told = of(cases.revoking(customer))
-    assert (told.revoke_by, told.possible_until, told.amount) == (date(2026, 12, 18), date(2026, 12, 18), 120_000)
-    assert told.safe_revoke_by is None
+    assert (told.needs_revocation, told.possible_until, told.amount) == (True, date(2026, 12, 18), 120_000)
+    assert days_of(told) == {"Revocation must be completed by": date(2026, 12, 18)}
 
 
 def test_revoked_in_time_it_is_possible_until_the_end(customer: User) -> None:
     told = of(factories.revoked(customer))
-    assert (told.possible_until, told.amount, told.revoke_by) == (date(2027, 11, 18), 120_000, None)
+    assert (told.possible_until, told.amount, told.needs_revocation) == (date(2027, 11, 18), 120_000, False)
     assert told.sentences[0] == "You can get CNY 1,200.00 back after a review. Request it by 2027-11-18."
 
 

@@ -63,7 +63,7 @@ def stored_beside(certificate: Certificate) -> Revocation:
 def test_the_panel_says_what_comes_back_and_until_when(customer: User, as_customer: Client) -> None:
     text = words(as_customer.get(panel_of(dv(customer), "revoke")))
     assert "Not refundable yet: revoke it by 2026-12-13 to get CNY 1,200.00 back." in text
-    assert "Request the revocation by, to be safe 2026-12-13" in text
+    assert "Last safe day to request the revocation 2026-12-13" in text
     assert "Revocation must be completed by 2026-12-18" in text
     assert "A revocation cannot be undone." in text
     assert "can no longer be viewed or downloaded" in text

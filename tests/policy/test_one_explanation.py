@@ -261,3 +261,13 @@ def test_with_other_numbers_the_contact_who_confirms_a_revocation_reads_them(odd
     text = page(client, page_of(link_of(wish)))
     assert "up to 11 business days" in text
     assert_other_numbers(text, set())
+
+
+def test_an_email_names_the_day_on_which_a_condition_changes_only_while_it_lies_ahead(customer: User, reviewer: User):
+    request = factories.submit(cases.in_review(customer))
+    approve_refund(request.pk, seen=factories.seen(request), by=reviewer, at=NOON + DAY)
+    for text in email_of(request, "received"):
+        assert "At least 15 days left before it expires" in text
+        assert "(changes on 2027-11-03)" in text
+    for text in email_of(request, "approved"):
+        assert "changes on" not in text

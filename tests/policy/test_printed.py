@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from refunds.rules.policies import POLICIES
-from refunds.rules.printed import PolicyDifference, differences_between, rows_of, verdict_in_words, verdict_of
+from refunds.rules.printed import PolicyDifference, answer_in_words, answer_of, differences_between, rows_of
 from refunds.rules.table import DAYS, Position, Stage
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "policies.md"
@@ -39,7 +39,7 @@ PAIRS = [(one, other) for one, other in product(POLICIES, POLICIES) if one != ot
 def test_a_comparison_names_every_position_that_differs_and_no_other(one: str, other: str):
     found = differences_between(POLICIES[one], POLICIES[other])
     for position in positions():
-        before, now = (verdict_of(POLICIES[name].table.decide(position)) for name in (one, other))
+        before, now = (answer_of(POLICIES[name].table.decide(position)) for name in (one, other))
         said = {(each.before, each.now) for each in found if is_in(position, each)}
         assert said == ({(before, now)} if before != now else set()), position
 
@@ -70,7 +70,7 @@ def test_a_policy_does_not_differ_from_itself():
 
 def test_a_comparison_merges_neighbors_and_leaves_out_what_cannot_occur():
     found = differences_between(POLICIES["intl-2021"], POLICIES["intl-2026-03"])
-    assert [(each.when, verdict_in_words(each.before), verdict_in_words(each.now)) for each in found if each.days][
+    assert [(each.when, answer_in_words(each.before), answer_in_words(each.now)) for each in found if each.days][
         -1
     ] == (
         "Bought more than 7 days ago; revoked within 28 days of the issue",

@@ -61,6 +61,13 @@ def test_what_two_policies_decide_differently_is_said_in_words(as_reviewer: Clie
     assert as_reviewer.get(PAGE, {"policy": "intl-2021"}).context["differences"] == []
 
 
+def test_the_days_of_reviews_and_authorities_and_our_reading_are_shown(as_reviewer: Client):
+    text = words(as_reviewer.get(PAGE, {"policy": "intl-2026-03"}))
+    assert "A review takes at most 15 business days, usually 5." in text
+    assert "A certificate authority may take up to 5 business days to revoke a certificate." in text
+    assert "The page doesn't say which refunds need a review: that revoked certificates do is our reading." in text
+
+
 def test_unknown_policies_show_the_first_one_and_compare_nothing(as_reviewer: Client):
     page = as_reviewer.get(PAGE, {"policy": "nonsense\x00", "against": "9" * 400})
     assert (page.status_code, page.context["policy"].name, page.context["against"]) == (200, "intl-2021", None)

@@ -53,7 +53,7 @@ def test_page_shows_what_the_policy_reads_then_and_now(as_reviewer: Client, cust
     assert (then.rule, then.unmet) == ("unissued-manual", ())
     assert (now.rule, [each.text for each in now.unmet]) == (
         "unissued-too-late",
-        ["Bought no more than 5 days ago", "At least 15 days left before it expires"],
+        ["Bought no more than 5 days ago, or at least 15 days left before it expires"],
     )
     assert now.answer in words(page)
 
@@ -67,6 +67,20 @@ def test_page_shows_the_conditions_of_the_submission_in_the_services_days(
     assert "Bought more than 5 days ago bought 20 days ago bought 23 days ago" in text
     assert "Days are counted in Asia/Shanghai (UTC+08:00)." in text
     assert "13 facts, none changed" in text
+
+
+def test_page_says_when_time_changes_a_condition_and_stops_once_the_request_has_ended(
+    as_reviewer: Client, reviewer: User, customer: User
+) -> None:
+    request = under_review(customer)
+    assert "(changes on 2027-11-03)" in words(as_reviewer.get(address(request)))
+    reject_refund(request.pk, answer="No", seen=factories.seen(request), by=reviewer, at=NOON)
+    Certificate.objects.filter(pk=request.certificate_id).update(service_ends_at=NOON + timedelta(days=3))
+    page = as_reviewer.get(address(request))
+    text = words(page)
+    assert "changes on" not in text
+    assert "Now: " not in text
+    assert page.context["then"].answer in text
 
 
 def test_page_shows_where_each_part_of_the_money_goes_and_how_far_it_is(
