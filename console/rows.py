@@ -188,7 +188,7 @@ def _awaited(certificate: Certificate, *, awaits_proof: bool) -> str:
     if certificate.revocation_confirmed_at:
         return _since(gettext("With the authority since %(time)s"), certificate.revocation_confirmed_at)
     return _since(
-        gettext("Waiting for the contact to confirm by mail since %(time)s"), certificate.revocation_requested_at
+        gettext("Waiting for the contact to confirm by email since %(time)s"), certificate.revocation_requested_at
     )
 
 

@@ -97,7 +97,7 @@ def test_an_ov_certificate_is_validated_revoked_by_mail_and_refunded(
     who.reads(certificate, "Issued")
     who.revoke(certificate, "shop.example.com")
     work()
-    who.reads(certificate, "Waiting for the contact to confirm by mail")
+    who.reads(certificate, "Waiting for the contact to confirm by email")
     plain_page.goto(link_in_mail())
     shots_in_every_look(plain_page, "lifecycle-ov-confirm", check=False)
     plain_page.get_by_role("button", name="Confirm Revocation").click()
