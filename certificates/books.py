@@ -7,7 +7,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from certificates.models import CaOrder, Certificate, Enrollment, Order, OrderPayment, Share
 from certificates.states import APPLICATION_RUNNING, RUNNING, AuthorityName, CertificateState, EnrollmentState
-from core.books import Finding, findings, sum_of
+from core.books import Finding, Question, answers_to, findings, sum_of
 from core.models import Job
 from payments.models import Difference, LedgerEntry, Payment
 from payments.states import Cause
@@ -15,12 +15,15 @@ from payments.states import Cause
 
 def offending() -> Iterator[Finding]:
     """Every certificate, payment, order or share whose amounts contradict another's."""
+    yield from answers_to(_questions)
+    yield from _forgotten_enrollments()
+
+
+def _questions() -> Iterator[Question]:
     certificates = Certificate.objects.annotate(shared=sum_of(Share.objects.all(), "certificate"))
-    yield from findings(
-        certificates.exclude(paid_part=F("shared")), "was paid with {paid_part}, its shares sum to {shared}"
-    )
+    yield Question(certificates.exclude(paid_part=F("shared")), "was paid with {paid_part}, its shares sum to {shared}")
     ordered = Payment.objects.filter(Exists(OrderPayment.objects.filter(payment=OuterRef("pk"))))
-    yield from findings(
+    yield Question(
         ordered.annotate(shared=sum_of(Share.objects.all(), "payment")).exclude(amount=F("shared")),
         "is of {amount}, its shares sum to {shared}",
     )
@@ -29,16 +32,15 @@ def offending() -> Iterator[Finding]:
     yield from _found_refunds()
     bought_here = Order.objects.filter(form_key__isnull=False, paid_amount__gt=0)
     paid = LedgerEntry.objects.filter(cause=Cause.ORDER_PAID, payment__in=_payments_of(OuterRef("pk")))
-    yield from findings(bought_here.filter(~Exists(paid)), "was bought here, but nothing was taken from a balance")
+    yield Question(bought_here.filter(~Exists(paid)), "was bought here, but nothing was taken from a balance")
     yield from _enrollments()
-    yield from _forgotten_enrollments()
 
 
 def _payments_of(order: OuterRef) -> QuerySet[Any, Any]:
     return OrderPayment.objects.filter(order=OuterRef(order)).values("payment")
 
 
-def _orders() -> Iterator[Finding]:
+def _orders() -> Iterator[Question]:
     """An order is judged once it has certificates."""
     orders = Order.objects.filter(Exists(Certificate.objects.filter(order=OuterRef("pk"))))
     certificates = Certificate.objects.all()
@@ -47,25 +49,25 @@ def _orders() -> Iterator[Finding]:
         vouchers=sum_of(certificates, "order", of="voucher_part"),
         came_in=sum_of(OrderPayment.objects.all(), "order", of="payment__amount"),
     )
-    yield from findings(
+    yield Question(
         summed.exclude(paid_amount=F("parts")), "was paid with {paid_amount}, its certificates sum to {parts}"
     )
-    yield from findings(
+    yield Question(
         summed.exclude(paid_amount=F("came_in")), "was paid with {paid_amount}, its payments sum to {came_in}"
     )
-    yield from findings(
+    yield Question(
         summed.exclude(voucher_amount=F("vouchers")), "had a voucher of {voucher_amount}, its certificates {vouchers}"
     )
 
 
-def _strange_shares() -> Iterator[Finding]:
+def _strange_shares() -> Iterator[Question]:
     own = OrderPayment.objects.filter(payment=OuterRef("payment"), order=OuterRef("certificate__order"))
-    yield from findings(Share.objects.filter(~Exists(own)), "is of a payment for another order")
-    yield from findings(Share.objects.exclude(payment__currency=F("certificate__currency")), "mixes currencies")
-    yield from findings(Share.objects.exclude(payment__account=F("certificate__account")), "is of another's payment")
+    yield Question(Share.objects.filter(~Exists(own)), "is of a payment for another order")
+    yield Question(Share.objects.exclude(payment__currency=F("certificate__currency")), "mixes currencies")
+    yield Question(Share.objects.exclude(payment__account=F("certificate__account")), "is of another's payment")
 
 
-def _found_refunds() -> Iterator[Finding]:
+def _found_refunds() -> Iterator[Question]:
     """A refund that a channel made by itself closes the Refund action of what it may be of, and of nothing else.
 
     That is the certificate that a person named; else those whose share is its amount; else all that were paid by it.
@@ -80,29 +82,29 @@ def _found_refunds() -> Iterator[Finding]:
         | Exists(unassigned.filter(~Exists(fitting)))
     )
     certificates = Certificate.objects.all()
-    yield from findings(
+    yield Question(
         certificates.filter(refund_found_at__isnull=False).filter(~Exists(meant)),
         "is closed to refunds, but none of it was found at a channel",
     )
-    yield from findings(
+    yield Question(
         certificates.filter(Exists(meant), refund_found_at=None), "is open to refunds, but one was found at a channel"
     )
 
 
-def _enrollments() -> Iterator[Finding]:
+def _enrollments() -> Iterator[Question]:
     """What the console holds for issued and for revoked is so in the embedded authority's own books, and reversely."""
     own = Enrollment.objects.filter(authority=AuthorityName.EMBEDDED)
     order = CaOrder.objects.filter(reference=OuterRef("reference"))
     issued = own.filter(state__in=[EnrollmentState.ISSUED, EnrollmentState.REVOKED])
-    yield from findings(
+    yield Question(
         issued.filter(~Exists(order.filter(issued_at__isnull=False))), "is {state}, but its authority issued nothing"
     )
     revoked = own.filter(state=EnrollmentState.REVOKED)
-    yield from findings(
+    yield Question(
         revoked.filter(~Exists(order.filter(revoked_at__isnull=False))), "is revoked here, but not at its authority"
     )
     running = Enrollment.objects.filter(state__in=sorted(RUNNING), is_reissue=False)
-    yield from findings(
+    yield Question(
         running.exclude(certificate__state__in=sorted(APPLICATION_RUNNING | {CertificateState.VALIDATION_FAILED})),
         "runs, but no application of its certificate does",
     )

@@ -1,13 +1,16 @@
 """How the books are proved: each floor looks for rows that contradict one another and names them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from string import Formatter
 
 from django.db import connection
 from django.db.models import BigIntegerField, Case, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
+
+from core.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,36 @@ class Finding:
         return f"{self.table} {self.id}: {self.what}"
 
 
+class Question:
+    """Rows that contradict others, if there are any; `what` may name their fields and annotations in braces."""
+
+    def __init__(self, rows: QuerySet, what: str) -> None:
+        fields = [name for _, name, _, _ in Formatter().parse(what) if name]
+        asked = rows.order_by("pk").values("pk", *fields)
+        self.table, self.what = rows.model._meta.db_table, what
+        self.columns = ["pk", *dict.fromkeys(fields)]
+        self.query = Prepared(asked)
+
+    def findings(self) -> Iterator[Finding]:
+        """A finding for each row, in order."""
+        for row in self.query.ask():
+            values = dict(zip(self.columns, row, strict=True))
+            yield Finding(self.table, values["pk"], self.what.format(**values))
+
+
+@cache
+def _prepared(questions: Callable[[], Iterator[Question]]) -> tuple[Question, ...]:
+    return tuple(questions())
+
+
+def answers_to(questions: Callable[[], Iterator[Question]]) -> Iterator[Finding]:
+    """What questions that are always the same find, put together once for a process."""
+    for question in _prepared(questions):
+        yield from question.findings()
+
+
 def findings(rows: QuerySet, what: str) -> Iterator[Finding]:
-    """A finding for each of these rows, in order; `what` may name fields and annotations in braces."""
+    """A finding for each of these rows, in order, where they're known only now; `what` as in `Question`."""
     fields = [name for _, name, _, _ in Formatter().parse(what) if name]
     for row in rows.order_by("pk").values("pk", *fields):
         yield Finding(rows.model._meta.db_table, row["pk"], what.format(**row))
