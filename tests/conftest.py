@@ -15,7 +15,7 @@ from console.management.commands.check_ledger import offending
 from core.guards import guards_lifted
 from core.models import User
 from payments.models import LedgerEntry, Payout
-from tests import factories
+from tests import factories, template_database
 from tests.factories import NOON
 
 # In the gate the same examples each time; HYPOTHESIS_PROFILE=soak draws others, and many more where a test says so.
@@ -89,6 +89,13 @@ def books_are_proved(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     if LedgerEntry.objects.exists() or Payout.objects.exists():
         assert [str(finding) for finding in offending()] == []
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> Iterator[None]:
+    """Asked for before the databases are made: they're copies of one that was migrated before."""
+    with template_database.copied():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
