@@ -5,7 +5,7 @@ Pure. Everything is read from the tables themselves, so nothing printed can disa
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, takewhile
 from types import MappingProxyType
 
 from django.utils.translation import gettext as _
@@ -15,7 +15,19 @@ from core.clock import SERVICE_ZONE_LABEL
 from refunds.rules.conditions import requirement
 from refunds.rules.policies import Policy
 from refunds.rules.sentences import Words, joined
-from refunds.rules.table import DAYS, DayRange, Outcome, Position, Review, Row, Stage, Table
+from refunds.rules.table import (
+    DAYS,
+    FLAGS,
+    DayRange,
+    Outcome,
+    Position,
+    Review,
+    Row,
+    Stage,
+    Table,
+    TableError,
+    Test,
+)
 
 STAGES: Mapping[Stage, Words] = MappingProxyType(
     {
@@ -147,16 +159,37 @@ class PolicyDifference:
 def differences_between(one: Policy, other: Policy) -> list[PolicyDifference]:
     """Where two policies differ in outcome or review, neighboring cells merged.
 
-    Leaves out columns that don't apply at a stage, and cells that no certificate can be in.
+    Leaves out columns that don't apply at a stage, and cells that no certificate can be in. Raises TableError unless
+    both begin with the same rows about what was never paid for here and what is over.
     """
+    _require_same_beginning(one, other)
     return [difference for stage in Stage for difference in _Comparison(one.table, other.table, stage).differences()]
+
+
+def _require_same_beginning(one: Policy, other: Policy) -> None:
+    """Flags aren't compared, so both must decide by the same rows, before all others, wherever one is set."""
+    for policy in (one, other):
+        late = next((row for row in _after_beginning(policy.table) if row.tests.keys() & set(FLAGS)), None)
+        if late:
+            raise TableError(f"{policy.name} can't be compared: the row {late.rule} tests a flag after the first rows.")
+    if _beginning(one.table) != _beginning(other.table):
+        raise TableError(f"{one.name} and {other.name} can't be compared: their first rows, about flags, differ.")
+
+
+def _beginning(table: Table) -> list[tuple[Mapping[str, Test], Answer]]:
+    """The first rows, which test flags alone, and what they decide."""
+    rows = takewhile(lambda row: row.tests and row.tests.keys() <= set(FLAGS), table.rows)
+    return [(row.tests, answer_of(row)) for row in rows]
+
+
+def _after_beginning(table: Table) -> tuple[Row, ...]:
+    return table.rows[len(_beginning(table)) :]
 
 
 class _Comparison:
     """Two tables at one stage, cut at the bounds of both.
 
-    Only certificates that were paid for here and haven't expired are compared: all policies begin with the same rows
-    about the others.
+    Only certificates that were paid for here and haven't expired are compared; see `_require_same_beginning`.
     """
 
     def __init__(self, one: Table, other: Table, stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """Policies in words: the page in docs is what the tables say, and a comparison is true and complete."""
 
+from dataclasses import replace
 from io import StringIO
 from itertools import product
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from refunds.rules.policies import POLICIES
+from refunds.rules.policies import POLICIES, Policy
 from refunds.rules.printed import PolicyDifference, answer_in_words, answer_of, differences_between, rows_of
-from refunds.rules.table import DAYS, Position, Stage
+from refunds.rules.table import DAYS, Outcome, Position, Review, Row, Stage, Table, TableError, row
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "policies.md"
 # On both sides of every bound of every policy.
@@ -66,6 +67,34 @@ def is_in(position: Position, difference: PolicyDifference) -> bool:
 
 def test_a_policy_does_not_differ_from_itself():
     assert [differences_between(policy, policy) for policy in POLICIES.values()] == [[]] * len(POLICIES)
+
+
+def changed(**rows: Row | None) -> Policy:
+    """`intl-2021` with other rows, by rule, or without them where None; the table is proved as usual."""
+    policy = POLICIES["intl-2021"]
+    kept = [rows.get(row.rule.replace("-", "_"), row) for row in policy.table.rows]
+    return replace(policy, name="changed", table=Table("changed", tuple(row for row in kept if row)))
+
+
+FREE_IS_PAID_BACK = row("free-dv", Outcome.YES, Review.MANUAL, free=True)
+VALIDATED_IF_PAID = row("validated-unissued", Outcome.NOT_YET, stage=Stage.VALIDATED, nothing_paid=False)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (changed(free_dv=FREE_IS_PAID_BACK), "intl-2021 and changed can't be compared: their first rows, about flags"),
+        (changed(free_dv=None), "intl-2021 and changed can't be compared: their first rows, about flags, differ"),
+        (
+            changed(validated_unissued=VALIDATED_IF_PAID),
+            "changed can't be compared: the row validated-unissued tests a flag after the first rows",
+        ),
+    ],
+)
+def test_policies_that_begin_with_other_rows_are_not_compared(other: Policy, said: str):
+    """Their differences would be hidden, since flags aren't among the columns that are compared."""
+    with pytest.raises(TableError, match=said):
+        differences_between(POLICIES["intl-2021"], other)
 
 
 def test_a_comparison_merges_neighbors_and_leaves_out_what_cannot_occur():
