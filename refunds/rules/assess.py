@@ -132,7 +132,7 @@ class Case:
         self.is_expired = at >= facts.expires_at
         self.row = self.table.decide(self.position(self.today, expired=self.is_expired))
         # The days after today on which time alone passes a bound of the table, in order.
-        self.cut_days = sorted({day for day in self._cut_days() if self.today < day <= LAST_DAY})
+        self.cut_days = sorted({day for day in self._cut_days() if self.today < day})
 
     def position(self, day: int, *, expired: bool) -> Position:
         """Where the certificate is in the table on a day, if nothing more happens to it."""
@@ -162,6 +162,8 @@ class Case:
         expires_at = self.facts.expires_at
         expired, is_ahead = self.is_expired, not self.is_expired
         for day in self.cut_days:
+            if day > LAST_DAY:
+                break
             midnight = start_of_day(date.fromordinal(day))
             if is_ahead and expires_at <= midnight:
                 is_ahead, expired = False, True
@@ -180,14 +182,17 @@ class Case:
                 return date.fromordinal(min(day - 1, self.expiration_day))
         return date.fromordinal(self.expiration_day)
 
-    def last_day_to_revoke(self) -> date:
-        """The last day on which a completed revocation leads to *yes*; the expiration doesn't cap it."""
+    def last_day_to_revoke(self) -> date | None:
+        """The last day on which a completed revocation leads to *yes*; the expiration doesn't cap it.
+
+        None where no bound of the table ends it.
+        """
         assert self.issue_day is not None
         bounds = (self.issue_day + cut for cut in self.table.cuts["revoked_after"])
-        for day in sorted({*self.cut_days, *(bound for bound in bounds if self.today < bound <= LAST_DAY)}):
+        for day in sorted({*self.cut_days, *(bound for bound in bounds if self.today < bound)}):
             if self.once_revoked(day, revoked_on=day).outcome != Outcome.YES:
-                return date.fromordinal(day - 1)
-        return date.max
+                return date.fromordinal(min(day - 1, LAST_DAY))
+        return None
 
     def last_day_to_request_once_revoked(self) -> date:
         """The last day to request the refund if the revocation is completed today, never past the expiration day."""
@@ -198,7 +203,8 @@ class Case:
 
     def last_useful_day_to_revoke(self) -> date:
         """`last_day_to_revoke`, but not after the last day to request the refund: from then on it brings nothing."""
-        return min(self.last_day_to_revoke(), self.last_day_to_request_once_revoked())
+        request_by, revoke_by = self.last_day_to_request_once_revoked(), self.last_day_to_revoke()
+        return request_by if revoke_by is None else min(request_by, revoke_by)
 
     def days_of_bounds(self, column: str, test: DayRange) -> list[int]:
         """The days on which time alone may change whether a test of this column holds, in order."""
@@ -283,7 +289,7 @@ def _of_supported(case: Case) -> dict[str, Any]:
 
 def _of_revocation(case: Case) -> dict[str, Any]:
     revoke_by = case.last_day_to_revoke()
-    if case.stage == Stage.REVOKING:
+    if revoke_by is None or case.stage == Stage.REVOKING:
         return {"revoke_by": revoke_by}
     safe = last_day_with_nth_business_day_by(revoke_by, case.policy.revocation_allowance)
     is_late = case.today > safe.date.toordinal()

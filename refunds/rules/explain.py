@@ -133,14 +133,14 @@ class Placeholders(Mapping[str, str]):
 
     @cached_property
     def revoke_by(self) -> date | None:
-        return None if self.assessment.revoke_by is None else self.case.last_useful_day_to_revoke()
+        return self.case.last_useful_day_to_revoke() if self.assessment.needs_revocation else None
 
     @cached_property
     def safe_revoke_by(self) -> date | None:
-        if self.revoke_by is None or self.revoke_by == self.assessment.revoke_by:
-            return self.assessment.safe_revoke_by
-        if self.assessment.safe_revoke_by is None:
+        if self.revoke_by is None or self.case.stage == Stage.REVOKING:
             return None
+        if self.revoke_by == self.assessment.revoke_by:
+            return self.assessment.safe_revoke_by
         return last_day_with_nth_business_day_by(self.revoke_by, self.policy.revocation_allowance).date
 
     @property
@@ -195,8 +195,10 @@ def _dates(case: Case, assessment: Assessment) -> Iterator[NamedDate]:
     at_once = last_day_before(assessment.changes_at) if assessment.review == Review.NONE else None
     if at_once:
         yield NamedDate(_("Without a review until"), at_once)
-    if assessment.revoke_by and (refund_by := case.last_day_to_request_once_revoked()) < assessment.revoke_by:
-        yield NamedDate(str(sentences.DATES["request_by"]), refund_by)
+    if assessment.needs_revocation:
+        refund_by = case.last_day_to_request_once_revoked()
+        if assessment.revoke_by is None or refund_by < assessment.revoke_by:
+            yield NamedDate(str(sentences.DATES["request_by"]), refund_by)
     for name, label in sentences.DATES.items():
         when = getattr(assessment, name)
         if when is not None and when != at_once:

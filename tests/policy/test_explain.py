@@ -243,6 +243,44 @@ def test_nobody_is_told_to_keep_using_a_revoked_certificate(changed: dict[str, A
     assert explain(facts, after(3)).advice == ""
 
 
+# --- A revocation without a bound --------------------------------------------------------------
+
+
+@pytest.fixture
+def unbounded(monkeypatch: pytest.MonkeyPatch) -> str:
+    """`intl-2026-03` without its window: a revocation counts whenever it's completed."""
+    policy = POLICIES["intl-2026-03"]
+    rows = tuple(each for each in policy.table.rows if each.rule != Rule.WINDOW_OVER)
+    known = {**POLICIES, "unbounded": replace(policy, name="unbounded", table=Table("unbounded", rows))}
+    monkeypatch.setattr(assessing, "POLICIES", known)
+    return "unbounded"
+
+
+@pytest.mark.parametrize("requested", [{}, {"revocation_requested_at": after(2)}])
+def test_a_revocation_without_a_bound_has_no_last_day(unbounded: str, requested: dict[str, Any]):
+    facts = Facts(**PLAIN, issued_at=after(1), **requested, policy=unbounded)
+    assessment = assess(facts, after(3))
+    assert (assessment.revoke_by, assessment.safe_revoke_by, assessment.calendar) == (None, None, None)
+    assert assessment.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("requested", "hint"),
+    [
+        ({}, "Revoke by 2027-07-27 to get CNY 298.00 back"),
+        ({"revocation_requested_at": after(2)}, "CNY 298.00 if it's revoked by 2027-08-03"),
+    ],
+)
+def test_a_revocation_without_a_bound_is_useful_until_the_last_day_for_a_refund(
+    unbounded: str, requested: dict[str, Any], hint: str
+):
+    explained = explain(Facts(**PLAIN, issued_at=after(1), **requested, policy=unbounded), after(3))
+    assert explained.hint == hint
+    assert {named.label: named.when for named in explained.dates} == {
+        "Last day to request the refund": date(2027, 8, 3)
+    }
+
+
 # --- Other numbers -----------------------------------------------------------------------------
 
 THE_SHIPPED_NUMBERS = re.compile(
