@@ -226,9 +226,15 @@ def _require_well_formed(name: str, each: Row) -> None:
             wanted = "a range of days" if column in DAYS else "values"
             raise TableError(f"{name}: the row {each.rule} must test {column} by {wanted}.")
         if isinstance(test, DayRange):
-            if test.first < 0 or (test.last is not None and test.last < test.first):
-                raise TableError(f"{name}: the row {each.rule} has an empty range, {column} {test}.")
+            _require_days(f"{name}: the row {each.rule}", column, test)
         elif not test or not test <= _VALUES[column]:
             raise TableError(f"{name}: the row {each.rule} tests {column} for values that it doesn't have.")
     if (each.review is not None) != (each.outcome == Outcome.YES):
         raise TableError(f"{name}: the row {each.rule} must name a review exactly where its outcome is yes.")
+
+
+def _require_days(where: str, column: str, test: DayRange) -> None:
+    if test.first < 0:
+        raise TableError(f"{where} has a range that begins below 0, {column} {test}; 0 includes everything below it.")
+    if test.last is not None and test.last < test.first:
+        raise TableError(f"{where} has an empty range, {column} {test}: it ends before it begins.")

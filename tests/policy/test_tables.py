@@ -5,7 +5,20 @@ from typing import Any
 import pytest
 
 from refunds.rules.policies import POLICIES
-from refunds.rules.table import DAYS, Outcome, Position, Review, Row, Stage, Table, TableError, days, days_or_more, row
+from refunds.rules.table import (
+    DAYS,
+    DayRange,
+    Outcome,
+    Position,
+    Review,
+    Row,
+    Stage,
+    Table,
+    TableError,
+    days,
+    days_or_more,
+    row,
+)
 
 NO, YES = Outcome.NO, Outcome.YES
 OTHERS = row("others", NO, stage=set(Stage))
@@ -64,10 +77,19 @@ def test_an_unknown_column_is_refused_by_its_name():
         table(row("odd", NO, days_since_paid=days(0, 5)), OTHERS)
 
 
-@pytest.mark.parametrize("empty", [days(5, 4), days(-1, 4)])
-def test_an_empty_range_is_refused_with_its_days(empty: Any):
-    with pytest.raises(TableError, match=rf"the row odd has an empty range, days_left {empty}"):
-        table(row("odd", NO, days_left=empty), OTHERS)
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (days(5, 4), "an empty range, days_left 5 to 4: it ends before it begins."),
+        (days(0, -1), "an empty range, days_left 0 to -1: it ends before it begins."),
+        (days(-1, 4), "a range that begins below 0, days_left -1 to 4; 0 includes everything below it."),
+        (days_or_more(-3), "a range that begins below 0, days_left -3 or more; 0 includes everything below it."),
+    ],
+)
+def test_an_empty_or_negative_range_is_refused_with_its_row_and_days(broken: DayRange, said: str):
+    with pytest.raises(TableError) as refused:
+        table(row("odd", NO, days_left=broken), OTHERS)
+    assert str(refused.value) == f"test: the row odd has {said}"
 
 
 @pytest.mark.parametrize("tests", [{"stage": "shipped"}, {"stage": set()}, {"free": "yes"}])
