@@ -90,11 +90,11 @@ SENTENCES: Mapping[str, Callable[..., Any]] = {
     r"issued no more than (\d+) days? ago": lambda known, days: known.is_issued and known.issued <= days,
     r"issued more than (\d+) days? ago": lambda known, days: known.is_issued and known.issued > days,
     r"revoked within (\d+) days? of the issue": lambda known, days: known.is_revoked and known.revoked_after <= days,
-    r"not issued, nor approved by the certificate authority": lambda known: (
+    r"not issued, and not approved by the certificate authority yet": lambda known: (
         not known.is_issued and known.facts.validated_at is None
     ),
     r"not approved by the certificate authority yet": lambda known: known.facts.validated_at is None,
-    r"issued and revoked": lambda known: known.is_revoked,
+    r"issued and then revoked": lambda known: known.is_revoked,
     r"revoked by (\S+) at the latest": lambda known, day: known.is_revoked and known.day("revoked_at") <= day,
     r"revoked": lambda known: known.is_revoked,
     # By which facts it was judged.
