@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
@@ -19,7 +18,6 @@ from core.models import Notice, User
 from payments.models import Payout
 from payments.services import not_possible, record_failed
 from refunds.models import RefundRequest
-from refunds.rules import policies
 from refunds.rules.explain import Explanation, explain
 from refunds.rules.facts import facts_of
 from refunds.rules.sentences import DATES
@@ -29,8 +27,6 @@ from tests import factories
 from tests.conftest import signed_in
 from tests.customer.pages import panel_of, words
 from tests.factories import NOON
-from tests.lifecycle.revoking import link_of, ov, page_of, requested
-from tests.policy.test_explain import THE_SHIPPED_NUMBERS, odd_policy
 from tests.refunds import cases
 from tests.refunds.cases import REFUSED, SUPPORTED
 from tests.staff.pages import address
@@ -183,91 +179,3 @@ def test_emails_after_the_request_say_that_their_rules_are_those_of_its_submissi
 def test_an_uploaded_certificate_is_under_no_policy(as_customer: Client, customer: User):
     certificate = REFUSED["uploaded"](customer)
     assert "Refund policy intl-2021" not in page(as_customer, f"/certificates/{certificate.instance_id}/")
-
-
-# --- Other numbers -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch, settings) -> None:
-    """Everything is bought under 41, 43 and 47 days and 11 and 13 business days."""
-    known = {**policies.POLICIES, "odd": odd_policy()}
-    for module in list(sys.modules.values()):
-        if getattr(module, "POLICIES", None) is policies.POLICIES and module is not policies:
-            monkeypatch.setattr(module, "POLICIES", known)
-    monkeypatch.setattr(policies, "POLICIES", known)
-    settings.REFUND_POLICY = "odd"
-
-
-def assert_other_numbers(text: str, facts: set[str]) -> None:
-    """No shipped number stands beside days, but for the counts of the certificate's own facts."""
-    for fact in facts:
-        text = text.replace(fact, "")
-    found = THE_SHIPPED_NUMBERS.search(text)
-    assert not found, text[max(found.start() - 100, 0) : found.end() + 50]
-
-
-@pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
-def test_with_other_numbers_no_page_keeps_the_old_ones(
-    odd: None, build: Callable[[User], Certificate], as_customer: Client, customer: User
-):
-    certificate = build(customer)
-    facts = {condition.fact for condition in explained(certificate).conditions}
-    for path in ("/", f"/certificates/{certificate.instance_id}/", "/refund-policy/"):
-        assert_other_numbers(page(as_customer, path), facts)
-    assert_other_numbers(words(as_customer.get(panel_of(certificate))), facts)
-
-
-@pytest.mark.parametrize(
-    ("path", "build", "status"),
-    [
-        ("revoke", factories.issued, 200),
-        ("revocation", REFUSED["revocation-pending"], 200),
-        # Not while a refund is possible.
-        ("delete", factories.revoked, 409),
-    ],
-)
-def test_with_other_numbers_revoking_and_deleting_say_them(
-    odd: None, path: str, build: Callable[[User], Certificate], status: int, as_customer: Client, customer: User
-):
-    certificate = build(customer)
-    answer = as_customer.get(f"/certificates/{certificate.instance_id}/{path}/")
-    assert answer.status_code == status
-    assert_other_numbers(words(answer), {condition.fact for condition in explained(certificate).conditions})
-
-
-@pytest.mark.parametrize("decide", ["approve", "reject"])
-def test_with_other_numbers_no_email_and_no_desk_keeps_the_old_ones(
-    odd: None, decide: str, customer: User, reviewer: User
-):
-    request = factories.submit(factories.certificate(customer, bought=60 * DAY))
-    desk = signed_in(reviewer)
-    facts = {condition.fact for condition in explained(request.certificate).conditions}
-    for path in (address(request), address(request, decide)):
-        assert_other_numbers(page(desk, path), facts)
-    if decide == "approve":
-        approve_refund(request.pk, seen=factories.seen(request), by=reviewer, at=NOON)
-    else:
-        reject_refund(request.pk, answer="No.", seen=factories.seen(request), by=reviewer, at=NOON)
-    assert_other_numbers(page(signed_in(customer), f"/refunds/{request.reference}/"), facts)
-    for notice in Notice.objects.all():
-        message = compose(notice)
-        assert_other_numbers(str(message.body) + str(message.alternatives[0][0]), facts)
-    assert Notice.objects.count() >= 2
-
-
-def test_with_other_numbers_the_contact_who_confirms_a_revocation_reads_them(odd: None, customer: User, client: Client):
-    wish = requested(ov(customer))
-    text = page(client, page_of(link_of(wish)))
-    assert "up to 11 business days" in text
-    assert_other_numbers(text, set())
-
-
-def test_an_email_names_the_day_on_which_a_condition_changes_only_while_it_lies_ahead(customer: User, reviewer: User):
-    request = factories.submit(cases.in_review(customer))
-    approve_refund(request.pk, seen=factories.seen(request), by=reviewer, at=NOON + DAY)
-    for text in email_of(request, "received"):
-        assert "At least 15 days left before it expires" in text
-        assert "(changes on 2027-11-03)" in text
-    for text in email_of(request, "approved"):
-        assert "changes on" not in text
