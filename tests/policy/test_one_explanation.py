@@ -5,11 +5,14 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from certificates.models import Certificate, Order
 from certificates.services import record_issued
@@ -20,15 +23,19 @@ from payments.services import not_possible, record_failed
 from refunds.models import RefundRequest
 from refunds.rules.explain import Explanation, explain
 from refunds.rules.facts import facts_of
+from refunds.rules.offer import Offer
 from refunds.rules.sentences import DATES
+from refunds.rules.situation import situation_of
 from refunds.rules.table import Outcome
 from refunds.services import approve_refund, reject_refund
 from tests import factories
 from tests.conftest import signed_in
+from tests.customer import requests
 from tests.customer.pages import panel_of, words
 from tests.factories import NOON
 from tests.refunds import cases
 from tests.refunds.cases import REFUSED, SUPPORTED
+from tests.refunds.test_channel_refunds import CARD, found_at_channel, reviewed
 from tests.staff.pages import address
 
 DAY = timedelta(days=1)
@@ -104,24 +111,121 @@ def test_record_reviewer_and_emails_give_the_answer_of_the_submission(
                 assert said in text
 
 
-@pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
-def test_other_programs_get_the_answer_that_pages_show(
-    build: Callable[[User], Certificate], customer: User, tmp_path, capfd: pytest.CaptureFixture[str]
-):
-    certificate = build(customer)
+def told_to_other_programs(certificate: Certificate, folder: Path, capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What `assess_refunds` prints for the certificate's facts."""
     facts = facts_of(certificate).to_json()
     amounts = {name: f"{facts[name] / 100:.2f}" for name in ("paid", "voucher")}
-    line = {**facts, **amounts, "at": NOON.isoformat()}
-    (tmp_path / "line.jsonl").write_text(json.dumps(line) + "\n")
-    call_command("assess_refunds", str(tmp_path / "line.jsonl"))
-    answer = json.loads(capfd.readouterr().out)
-    why, details = explained(certificate), page(signed_in(customer), f"/certificates/{certificate.instance_id}/")
-    assert answer["rule"] == why.rule
-    for name, label in DATES.items():
-        assert (f"{label} {answer[name]}" in details) is (answer[name] is not None and answer["button"])
-    assert answer["supported"] is (why.outcome == Outcome.YES)
+    (folder / "line.jsonl").write_text(json.dumps({**facts, **amounts, "at": NOON.isoformat()}) + "\n")
+    call_command("assess_refunds", str(folder / "line.jsonl"))
+    return json.loads(capfd.readouterr().out)
+
+
+# What pages say of a review, by what other programs are told.
+REVIEWS = {"manual": "back after a review", "none": "back at once, without a review", None: ""}
+
+
+@pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
+def test_other_programs_get_the_answer_that_pages_show(
+    build: Callable[[User], Certificate], customer: User, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    certificate, client = build(customer), signed_in(customer)
+    answer, why = told_to_other_programs(certificate, tmp_path, capfd), explained(certificate)
+    details, panel = page(client, f"/certificates/{certificate.instance_id}/"), words(client.get(panel_of(certificate)))
+    assert (answer["rule"], answer["supported"]) == (why.rule, why.outcome == Outcome.YES)
+    assert REVIEWS[answer["review"]] in details
+    for text in (details, panel):
+        for name, label in DATES.items():
+            assert (f"{label} {answer[name]}" in text) is (answer[name] is not None and answer["button"])
     if answer["supported"]:
-        assert f"CNY {float(answer['amount']):,.2f}" in why.answer
+        amount = f"CNY {float(answer['amount']):,.2f}"
+        assert all(amount in text for text in (why.answer, details, panel, page(client, "/")))
+
+
+# --- Where a request or a refund found at the channel decides ----------------------------------
+
+
+def found(account: User) -> Certificate:
+    certificate = cases.in_review(account, payments=CARD)
+    found_at_channel(certificate)
+    return certificate
+
+
+def found_under_review(account: User) -> Certificate:
+    request = reviewed(account)
+    found_at_channel(request.certificate)
+    return request.certificate
+
+
+OVERRULED: dict[str, tuple[Callable[[User], Certificate], str]] = {
+    "under review": (lambda account: requests.under_review(account).certificate, "under way"),
+    "money ordered": (lambda account: requests.by_hand(account).certificate, "under way"),
+    "one part paid": (lambda account: requests.paying(account).certificate, "under way"),
+    "paid": (lambda account: requests.refunded(account).certificate, "has been paid back"),
+    "found": (found, "The payment channel has already made a refund of this certificate"),
+    "found under review": (found_under_review, "under way"),
+}
+
+
+@pytest.mark.parametrize("build", [build for build, _said in OVERRULED.values()], ids=OVERRULED)
+def test_customer_reads_what_decides_first_and_the_rules_below(
+    build: Callable[[User], Certificate], customer: User, as_customer: Client
+):
+    certificate = cases.anew(build(customer))
+    situation, why = situation_of(certificate, NOON), explained(certificate)
+    assert situation.overruled
+    assert situation.explanation == why
+    with timezone.override(customer.time_zone):
+        answer = situation.answer
+    for path in (f"/certificates/{certificate.instance_id}/", panel_of(certificate)):
+        text = words(as_customer.get(path))
+        above, _, below = text.partition(answer)
+        assert below, text
+        for said in (why.answer, *(part for each in why.conditions for part in (each.text, each.fact))):
+            assert said in below
+            assert said not in above
+
+
+@pytest.mark.parametrize(("build", "said"), OVERRULED.values(), ids=OVERRULED)
+def test_row_and_other_programs_agree_where_something_else_decides(
+    build: Callable[[User], Certificate],
+    said: str,
+    customer: User,
+    as_customer: Client,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+):
+    """The row offers no refund; other programs are told of the rules alone, as the pages' lower part says."""
+    certificate = cases.anew(build(customer))
+    situation = situation_of(certificate, NOON)
+    assert said in situation.answer
+    assert situation.offer != Offer.REFUND
+    html = as_customer.get("/").content.decode()
+    assert f'{panel_of(certificate)}"' not in html
+    with timezone.override(customer.time_zone):
+        assert situation.hint in page(as_customer, "/")
+    answer = told_to_other_programs(certificate, tmp_path, capfd)
+    assert answer["rule"] == situation.explanation.rule
+    assert answer["supported"] is (situation.explanation.outcome == Outcome.YES)
+
+
+@pytest.mark.parametrize("build", [build for build, _said in OVERRULED.values()], ids=OVERRULED)
+def test_record_reviewer_and_emails_keep_the_answer_of_the_submission_where_something_else_decides(
+    build: Callable[[User], Certificate], customer: User, reviewer: User
+):
+    build(customer)
+    request = RefundRequest.objects.filter(account=customer).first()
+    if request is None:
+        # A refund found at the channel without a request has no record and no email.
+        assert not Notice.objects.filter(template__startswith="refund_").exists()
+        return
+    why = explain(request.facts_at_submission, request.submitted_at)
+    told = [why.answer, *(part for each in why.conditions for part in (each.text, each.fact))]
+    texts = [page(signed_in(reviewer), address(request)), page(signed_in(customer), f"/refunds/{request.reference}/")]
+    notices = Notice.objects.filter(key__startswith=f"{request.reference}:")
+    for event in {notice.template.removeprefix("refund_") for notice in notices}:
+        texts += email_of(request, event)
+    for text in texts:
+        assert [said for said in told if said not in text] == [], text
 
 
 def test_an_email_about_a_rejection_explains_what_holds_at_its_moment(customer: User, reviewer: User):
