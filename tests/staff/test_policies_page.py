@@ -1,11 +1,15 @@
 """The policies as staff read them, where two differ, and a trial of one over the certificates in the database."""
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
+from certificates.models import Order
 from core import jobs
 from core.models import User
 from refunds.models import PolicyTrial
@@ -33,6 +37,14 @@ def run_jobs() -> None:
     """Let the worker do everything that's due."""
     while jobs.run_due("worker", clock=lambda: NOON):
         pass
+
+
+def table_in(page: HttpResponse, section: str) -> list[dict[str, str]]:
+    """The rows of a section's table, each cell by the heading of its column."""
+    html = page.content.decode().partition(f'id="{section}"')[2].partition("</section>")[0]
+    head, *rows = [re.findall(r"<t[hd]\b.*?</t[hd]>", row, re.S) for row in re.findall(r"<tr.*?</tr>", html, re.S)]
+    plain = lambda cell: " ".join(unescape(re.sub(r"<[^>]+>", " ", cell)).split())  # noqa: E731
+    return [dict(zip(map(plain, head), map(plain, row), strict=True)) for row in rows]
 
 
 # --- Tables and differences --------------------------------------------------------------------
@@ -66,6 +78,17 @@ def test_the_days_of_reviews_and_authorities_and_our_reading_are_shown(as_review
     assert "A review takes at most 15 business days, usually 5." in text
     assert "A certificate authority may take up to 5 business days to revoke a certificate." in text
     assert "The page doesn't say which refunds need a review: that revoked certificates do is our reading." in text
+
+
+def test_differences_stand_below_the_policy_that_says_so(as_reviewer: Client):
+    for policy, other in (("intl-2026-03", "intl-2021"), ("intl-2021", "intl-2026-03")):
+        rows = table_in(as_reviewer.get(PAGE, {"policy": policy, "against": other}), "differences")
+        said = {row["Certificates"]: (row["intl-2021"], row["intl-2026-03"]) for row in rows}
+        assert said["Bought more than 7 days ago; revoked within 28 days of the issue"] == (
+            "Full refund, after a review",
+            "No refund",
+        )
+        assert list(rows[0]) == ["Certificates", other, policy]
 
 
 def test_unknown_policies_show_the_first_one_and_compare_nothing(as_reviewer: Client):
@@ -115,6 +138,40 @@ def test_a_trial_counts_both_answers_in_the_background_and_changes_nothing_else(
     }
     assert page.context["counted"][0].differs
     assert {name: rows for name, rows in everything().items() if name != "Job"} == before
+
+
+@pytest.mark.parametrize(
+    ("own", "tried", "said"),
+    [
+        ("intl-2021", "intl-2026-03", ("Full refund, after a review", "No refund")),
+        ("intl-2026-03", "intl-2021", ("No refund", "Full refund, after a review")),
+    ],
+)
+def test_a_trial_shows_each_answer_below_the_policy_that_gives_it(
+    as_reviewer: Client, customer: User, own: str, tried: str, said: tuple[str, str]
+):
+    """Bought 10 days ago and not issued: `intl-2021` has it reviewed, and the window of `intl-2026-03` is over."""
+    certificate = cases.in_review(customer, bought=10 * DAY)
+    Order.objects.filter(pk=certificate.order_id).update(policy=own)
+    as_reviewer.post(f"{PAGE}?policy={tried}")
+    run_jobs()
+    [row] = table_in(as_reviewer.get(PAGE, {"policy": tried}), "trial")
+    assert list(row)[:2] == ["Their own policy", tried]
+    assert (row["Their own policy"], row[tried]) == (said[0], f"{said[1]} differs")
+    assert (row["Certificates"], row["Some of them"]) == ("1", certificate.instance_id)
+
+
+def test_a_trial_asks_about_its_own_moment(as_reviewer: Client, customer: User):
+    """Bought 7 days ago when the trial is ordered; the worker gets to it two days later, when the window is over."""
+    factories.certificate(customer, bought=7 * DAY)
+    as_reviewer.post(f"{PAGE}?policy=intl-2026-03")
+    while jobs.run_due("worker", clock=lambda: NOON + 2 * DAY):
+        pass
+    [row] = table_in(as_reviewer.get(PAGE, {"policy": "intl-2026-03"}), "trial")
+    assert (row["Their own policy"], row["intl-2026-03"]) == (
+        "Full refund, after a review",
+        "Full refund, at once differs",
+    )
 
 
 def test_a_trials_examples_lead_to_their_certificates(customer: User, as_reviewer: Client):
