@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import hypothesis
@@ -24,12 +25,42 @@ hypothesis.settings.register_profile("soak", database=None, deadline=None, print
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
+ROOT = Path(__file__).parent
+# What these prove is the same on every database, so the gate runs them on SQLite alone: rules and their words, reading
+# and signing, X.509, templates, pages in the browser, the processes around the console.
+ONE_DATABASE = (
+    *("acme/test_in_the_browser.py", "acme/test_published.py", "bench", "browser"),
+    *("channels/test_alipay_answers.py", "console/test_settings.py", "console/test_tidy_forms.py"),
+    *("console/test_turned_text.py", "customer/test_refund_panel.py", "customer/test_refund_policy.py"),
+    *("importing/test_bad_files.py", "importing/test_bad_values.py", "importing/test_certificate_files.py"),
+    *("importing/test_docs.py", "importing/test_spreadsheets.py", "importing/test_x509.py"),
+    *("lifecycle/test_apply_bad_input.py", "lifecycle/test_ca_pages.py", "lifecycle/test_csr.py"),
+    *("lifecycle/test_download.py", "lifecycle/test_downloads_verify.py", "lifecycle/test_foreign.py"),
+    *("lifecycle/test_names.py", "lifecycle/test_packages.py", "lifecycle/test_pem.py"),
+    *("lifecycle/test_upload_bad_input.py", "lifecycle/test_vectors.py", "lifecycle/test_verification.py"),
+    *("ops/test_gate.py", "ops/test_run.py", "ops/test_server.py", "ops/test_settings.py", "ops/test_supervisor.py"),
+    "policy",
+)
+_DATABASE_FIXTURES = frozenset({"db", "transactional_db", "live_server"})
+
+
+def needs_database(item: pytest.Item) -> bool:
+    return item.get_closest_marker("django_db") is not None or not _DATABASE_FIXTURES.isdisjoint(item.fixturenames)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long forms run when they are asked for: `-m soak`, or with the other ones by HYPOTHESIS_PROFILE=soak."""
-    if "soak" in config.option.markexpr or os.environ.get("HYPOTHESIS_PROFILE") == "soak":
-        return
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak")])
-    items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    """Leave out the long forms, unless asked for by `-m soak`, and on PostgreSQL what needs one database alone."""
+    places = [ROOT / place for place in ONE_DATABASE]
+    if missing := [str(place) for place in places if not place.exists()]:
+        raise pytest.UsageError(f"tests/conftest.py names what isn't there: {missing}")
+    for item in items:
+        if not needs_database(item) or not {item.path, *item.path.parents}.isdisjoint(places):
+            item.add_marker("one_database")
+    is_long = "soak" in config.option.markexpr or os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+    skipped = [*([] if is_long else ["soak"]), *(["one_database"] if connection.vendor == "postgresql" else [])]
+    left_out = [item for item in items if any(map(item.get_closest_marker, skipped))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not any(map(item.get_closest_marker, skipped))]
 
 
 @pytest.fixture
@@ -77,8 +108,7 @@ def signed_in(user: User) -> Client:
 @pytest.fixture(autouse=True)
 def books_are_proved(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every test that moves money leaves books that `check_ledger` finds in order."""
-    needs_database = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
-    if not (needs_database or request.node.get_closest_marker("django_db")):
+    if not needs_database(request.node):
         yield
         return
     # Set up before this fixture, so that the rows are still there after the test.

@@ -55,7 +55,7 @@ def test_the_back_button_leads_to_the_request_that_stands(
 
     page.go_back()
     page.go_back()
-    expect(page.locator("main")).to_contain_text("A refund of this certificate has been requested already.")
+    expect(page.locator("main")).to_contain_text("A refund of this certificate is under way.")
     page.get_by_role("link", name="Show the request").click()
     expect(page.locator(".standing")).to_contain_text("Under review")
     assert RefundRequest.objects.count() == 1

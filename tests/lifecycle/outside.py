@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -52,9 +53,9 @@ class Outside:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((LOOPBACK, 0))
         self._web = ThreadingHTTPServer((LOOPBACK, 0), _handler(self))
-        self._threads = [
-            threading.Thread(target=run, daemon=True) for run in (self._serve_dns, self._web.serve_forever)
-        ]
+        # Asked often whether to stop, so that leaving takes no half second.
+        serve_web = partial(self._web.serve_forever, poll_interval=0.01)
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._serve_dns, serve_web)]
         for thread in self._threads:
             thread.start()
         return self
