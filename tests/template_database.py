@@ -38,6 +38,9 @@ def copied() -> Iterator[None]:
 def _on_sqlite(create: Callable[[], str]) -> str:
     template = settings.VAR_DIR / f"{_name()}.sqlite3"
     plain = connection.creation._create_test_db
+    # Left behind by a run that was killed, they'd be read into the new database.
+    for leftover in ("-wal", "-shm"):
+        Path(f"{connection.creation._get_test_db_name()}{leftover}").unlink(missing_ok=True)
 
     def copy_template(*arguments: Any, **options: Any) -> str:
         name = plain(*arguments, **options)

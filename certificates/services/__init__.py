@@ -1,7 +1,7 @@
 """Every change of certificates. Nobody else writes them; the import stores new ones in bulk."""
 
 from certificates.services.answers import may_record_answer, record_closed, record_issued, record_revoked
-from certificates.services.enrolling import advance_enrollment
+from certificates.services.authority_job import advance_enrollment
 from certificates.services.found_refunds import refund_found
 from certificates.services.holding import hold, refund, release, undo_refund
 from certificates.services.locking import lock, lock_for_owner

@@ -8,7 +8,8 @@ from django.db import transaction
 from certificates import hooks
 from certificates.exceptions import NotAllowed, NothingAwaited
 from certificates.models import Certificate, Revocation
-from certificates.services.enrolling import close_application, end_as_revoked, hand_over, running_enrollment, to_end
+from certificates.services.authority_answers import end_as_revoked, hand_over
+from certificates.services.enrolling import close_application, running_enrollment, to_end
 from certificates.services.locking import lock
 from certificates.states import CertificateState, RevocationState
 from certificates.x509 import Handover

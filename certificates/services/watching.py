@@ -17,7 +17,9 @@ from django.db.models import QuerySet
 from certificates.authority import authority_of
 from certificates.authority.base import AuthorityUnavailable
 from certificates.models import Certificate, Enrollment
-from certificates.services.enrolling import end_as_revoked, enrolled, revoke_at_authority, to_end
+from certificates.services.authority_answers import end_as_revoked
+from certificates.services.authority_job import enrolled
+from certificates.services.enrolling import revoke_at_authority, to_end
 from certificates.services.locking import lock
 from certificates.states import CertificateState, EnrollmentState
 from certificates.x509 import read_certificate

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError
 
 from certificates.models import Application, Certificate, Enrollment
-from certificates.services import enrolling, reissuing
+from certificates.services import authority_job, enrolling, reissuing
 from certificates.services.reissuing import reissue_due, tell_of_proofs
 from certificates.states import AuthorityName, CertificateState, EnrollmentState
 from core.mail import compose
@@ -172,7 +172,7 @@ def test_worker_orders_no_more_than_it_was_told(customer):
 @pytest.fixture
 def authority(monkeypatch):
     fake = FakeAuthority()
-    monkeypatch.setattr(enrolling, "authority_of", lambda _: fake)
+    monkeypatch.setattr(authority_job, "authority_of", lambda _: fake)
     return fake
 
 

@@ -7,7 +7,7 @@ from django.db import OperationalError
 
 from certificates.authority.base import AuthorityUnavailable
 from certificates.models import Enrollment, Revocation
-from certificates.services import enrolling, watching
+from certificates.services import authority_job, enrolling, watching
 from certificates.services.watching import order_watch, watch
 from certificates.states import CertificateState, EnrollmentState, RevocationReason, RevocationState
 from core.models import AuditEntry, Job, Notice
@@ -35,7 +35,7 @@ S = CertificateState
 @pytest.fixture
 def authority(monkeypatch):
     fake = FakeAuthority()
-    for module in (enrolling, watching):
+    for module in (authority_job, watching):
         monkeypatch.setattr(module, "authority_of", lambda _: fake)
     return fake
 
@@ -181,7 +181,7 @@ def test_job_that_revokes_at_this_moment_finds_it_done(customer, authority):
     certificate = issued(customer)
     revoking(certificate)
     job = next_job()
-    settle = enrolling.advance_enrollment(job.payload, at=TOMORROW)
+    settle = authority_job.advance_enrollment(job.payload, at=TOMORROW)
     watch(at=TOMORROW)
     settle()
     assert fresh(certificate).state == S.REVOKED

@@ -11,7 +11,7 @@ from uuid import uuid4
 from django.db import transaction
 
 from certificates.authority.embedded import EmbeddedAuthority
-from certificates.services import enrolling
+from certificates.services import authority_answers
 from core import jobs
 from payments.channels import card
 from payments.channels.alipay import AlipayChannel
@@ -120,12 +120,12 @@ AUTHORITY_FAULTS: dict[str, Callable[[], None]] = {
     "after the order was handed in": after(EmbeddedAuthority, "hand_in"),
     "before the authority is asked to issue": before(EmbeddedAuthority, "poll"),
     "after the authority has issued": after(EmbeddedAuthority, "poll"),
-    "while the issue is stored, before the commit": after(enrolling, "hand_over"),
+    "while the issue is stored, before the commit": after(authority_answers, "hand_over"),
 }
 REVOCATION_FAULTS: dict[str, Callable[[], None]] = {
     "before the authority is asked to revoke": before(EmbeddedAuthority, "revoke"),
     "after the authority has revoked": after(EmbeddedAuthority, "revoke"),
-    "while the revocation is stored, before the commit": after(enrolling, "end_as_revoked"),
+    "while the revocation is stored, before the commit": after(authority_answers, "end_as_revoked"),
 }
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from certificates.services import enrolling
+from certificates.services import authority_job
 from tests.lifecycle.engine import FakeAuthority
 
 
@@ -8,5 +8,5 @@ from tests.lifecycle.engine import FakeAuthority
 def authority(monkeypatch: pytest.MonkeyPatch) -> FakeAuthority:
     """The authority that every product's certificates come from in this test."""
     fake = FakeAuthority()
-    monkeypatch.setattr(enrolling, "authority_of", lambda _name: fake)
+    monkeypatch.setattr(authority_job, "authority_of", lambda _name: fake)
     return fake

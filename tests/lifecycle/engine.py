@@ -22,7 +22,7 @@ from certificates.authority.base import (
     Waiting,
 )
 from certificates.models import Application, Certificate, Enrollment
-from certificates.services import enrolling
+from certificates.services import authority_job, enrolling
 from certificates.states import CertificateState, EnrollmentState, Level
 from core import jobs
 from core.models import Job, User
@@ -156,7 +156,7 @@ def next_job() -> Job:
 
 def ask_only(job: Job, *, at: datetime = NOON) -> Callable[[], None] | None:
     """What a worker does before it is killed: the authority was asked, nothing is stored."""
-    return enrolling.advance_enrollment(job.payload, at=at)
+    return authority_job.advance_enrollment(job.payload, at=at)
 
 
 def prove(certificate: Certificate, *, at: datetime = NOON) -> None:

@@ -12,7 +12,7 @@ from django.test import Client
 from certificates import links
 from certificates.exceptions import CertificateHeld, DeadLink
 from certificates.models import Certificate, Revocation
-from certificates.services import enrolling, revocations
+from certificates.services import authority_answers, revocations
 from certificates.services.revocations import LINK_LIFETIME, confirm_revocation, lapse_revocations
 from certificates.states import CertificateState, RevocationState
 from core.mail import compose
@@ -239,7 +239,7 @@ def test_only_the_newest_link_works(wish: Revocation, customer: User) -> None:
 
 
 def test_a_link_to_what_the_authority_revoked_itself_says_so(wish: Revocation) -> None:
-    enrolling.end_as_revoked(anew(wish.certificate), revoked_at=NOON, at=NOON)
+    authority_answers.end_as_revoked(anew(wish.certificate), revoked_at=NOON, at=NOON)
     assert "The certificate is revoked already" in dead(wish, link_of(wish))
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from certificates.models import Application, Certificate, Revocation
-from certificates.services import enrolling
+from certificates.services import authority_answers, authority_job, enrolling
 from certificates.services.validating import approve_application
 from certificates.states import CertificateState, EnrollmentState, Level, RevocationReason, RevocationState
 from core.mail import compose
@@ -201,7 +201,7 @@ def test_a_job_of_an_earlier_step_does_nothing(authority: FakeAuthority, custome
     first = next_job()
     run(first)
     calls = list(authority.calls)
-    if (store := enrolling.advance_enrollment(first.payload, at=NOON)) is not None:
+    if (store := authority_job.advance_enrollment(first.payload, at=NOON)) is not None:
         store()
     assert (authority.calls, enrollment_of(certificate).state) == (calls, E.PENDING)
 
@@ -357,7 +357,7 @@ def test_what_was_issued_after_the_end_is_revoked_too(authority: FakeAuthority, 
     prove(certificate)
     run(next_job())
     ask_only(next_job())  # the re-issue is issued there, and nothing is stored
-    enrolling.end_as_revoked(fresh(certificate), revoked_at=NOON, at=NOON)
+    authority_answers.end_as_revoked(fresh(certificate), revoked_at=NOON, at=NOON)
     enrolling.revoke_at_authority(certificate)
     advance()
     assert set(certificate.enrollments.values_list("state", flat=True)) == {E.REVOKED}

@@ -7,7 +7,7 @@ from django.test import Client
 
 from certificates.exceptions import TooManyLinks, WrongState
 from certificates.models import Certificate, Revocation
-from certificates.services import enrolling, revocations
+from certificates.services import authority_answers, revocations
 from certificates.services.mails import tell_revoked
 from certificates.services.revocations import MOST_LINKS, send_link_again, withdraw_revocation
 from certificates.states import CertificateState, RevocationState
@@ -313,5 +313,5 @@ def test_the_end_is_told_once_and_not_of_what_was_deleted(customer: User) -> Non
 def test_an_authority_that_revokes_of_itself_ends_an_open_wish(customer: User) -> None:
     certificate = ov(customer)
     wish = requested(certificate)
-    enrolling.end_as_revoked(anew(certificate), revoked_at=NOON, at=NOON)
+    authority_answers.end_as_revoked(anew(certificate), revoked_at=NOON, at=NOON)
     assert anew(wish).state == R.COMPLETED

@@ -142,7 +142,7 @@ def require_same(csr: str) -> None:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeAuthority:
     made = FakeAuthority()
-    monkeypatch.setattr("certificates.services.enrolling.authority_of", lambda name: made)
+    monkeypatch.setattr("certificates.services.authority_job.authority_of", lambda name: made)
     return made
 
 
