@@ -10,7 +10,7 @@ from functools import cached_property, partial
 
 from django.utils.translation import gettext as _
 
-from core.business_days import is_announced, last_day_with_nth_business_day_by
+from core.business_days import BusinessDay, is_announced, last_day_with_nth_business_day_by
 from core.clock import service_day
 from core.money import format_money
 from refunds.rules import sentences
@@ -36,8 +36,9 @@ class Explanation:
     """Why a certificate can or can't be refunded, as of the moment asked about.
 
     `answer` is one sentence; `hint` says the same in a few words, for a list; `advice` is what the customer can do and
-    until when, empty where there's nothing to do. `revoke_by` and `safe_revoke_by` are the days of the service's zone
-    that all of them name: the assessment's, but not after the last day to request the refund.
+    until when, empty where there's nothing to do. `request_by`, `revoke_by` and `safe_revoke_by` are the days of the
+    service's zone that all of them name: the assessment's, but a revocation's aren't after the last day to request the
+    refund, which is known while the revocation still comes first too.
     """
 
     policy: str
@@ -49,6 +50,7 @@ class Explanation:
     conditions: tuple[Condition, ...]
     dates: tuple[NamedDate, ...]
     warnings: tuple[str, ...]
+    request_by: date | None = None
     revoke_by: date | None = None
     safe_revoke_by: date | None = None
 
@@ -74,8 +76,9 @@ def explain_case(case: Case, assessment: Assessment) -> Explanation:
         hint=str(said.hint) % told,
         advice=_advice(said, told),
         conditions=tuple(conditions_of(case)),
-        dates=tuple(_dates(case, assessment)),
+        dates=tuple(_dates(told)),
         warnings=tuple(warning_in_words(warning, case.policy) for warning in _warnings(assessment, told)),
+        request_by=told.request_by,
         revoke_by=told.revoke_by,
         safe_revoke_by=told.safe_revoke_by,
     )
@@ -89,8 +92,9 @@ def hint_of(case: Case, assessment: Assessment) -> str:
 
 def _advice(said: sentences.Sentences, told: "Placeholders") -> str:
     advice = str(said.advice or sentences.still_useful(told.assessment, is_expired=told.case.is_expired)) % told
-    is_provisional = told.safe_revoke_by is not None and told.assessment.calendar == "provisional"
-    return f"{advice} {sentences.PROVISIONAL}" if is_provisional else advice
+    # Past the safe day the advice no longer names it.
+    is_provisional = told.safe_day is not None and told.safe_day.provisional and not told.is_late
+    return f"{advice} {str(sentences.PROVISIONAL) % {'day': told.safe_revoke_by}}" if is_provisional else advice
 
 
 def _warnings(assessment: Assessment, told: "Placeholders") -> tuple[Warning, ...]:
@@ -113,7 +117,7 @@ def review_in_words(policy: Policy, due: date | None = None) -> str:
     if due is None:
         return str(sentences.REVIEW) % numbers
     words = str(sentences.REVIEW_DUE) % {**numbers, "due": due}
-    return words if is_announced(due) else f"{words} {sentences.PROVISIONAL}"
+    return words if is_announced(due) else f"{words} {str(sentences.PROVISIONAL) % {'day': due}}"
 
 
 class Placeholders(Mapping[str, str]):
@@ -136,12 +140,23 @@ class Placeholders(Mapping[str, str]):
         return self.case.last_useful_day_to_revoke() if self.assessment.needs_revocation else None
 
     @cached_property
-    def safe_revoke_by(self) -> date | None:
+    def safe_day(self) -> BusinessDay | None:
         if self.revoke_by is None or self.case.stage == Stage.REVOKING:
             return None
-        if self.revoke_by == self.assessment.revoke_by:
-            return self.assessment.safe_revoke_by
-        return last_day_with_nth_business_day_by(self.revoke_by, self.policy.revocation_allowance).date
+        if self.revoke_by == self.assessment.revoke_by and self.assessment.safe_revoke_by:
+            return BusinessDay(self.assessment.safe_revoke_by, self.assessment.calendar == "provisional")
+        return last_day_with_nth_business_day_by(self.revoke_by, self.policy.revocation_allowance)
+
+    @property
+    def safe_revoke_by(self) -> date | None:
+        return self.safe_day and self.safe_day.date
+
+    @property
+    def request_by(self) -> date | None:
+        """The last day to request the refund, also where the revocation still comes first."""
+        if self.assessment.needs_revocation:
+            return self.case.last_day_to_request_once_revoked()
+        return self.assessment.request_by
 
     @property
     def is_late(self) -> bool:
@@ -167,10 +182,9 @@ def _bound_in_words(column: str, told: Placeholders) -> str:
 
 _TOLD: Mapping[str, Callable[[Placeholders], object]] = {
     "amount": lambda told: format_money(told.case.facts.paid, told.case.facts.currency),
-    "request_by": lambda told: told.assessment.request_by,
+    "request_by": lambda told: told.request_by,
     "revoke_by": lambda told: told.revoke_by,
     "safe_revoke_by": lambda told: told.safe_revoke_by,
-    "refund_by": lambda told: told.case.last_day_to_request_once_revoked(),
     "revocation_was_due": lambda told: told.revocation_was_due(),
     "until": lambda told: last_day_before(told.assessment.changes_at),
     "expires_on": lambda told: date.fromordinal(told.case.expiration_day),
@@ -188,32 +202,29 @@ def last_day_before(moment: datetime | None) -> date | None:
 # --- The dates ---------------------------------------------------------------------------------
 
 
-def _dates(case: Case, assessment: Assessment) -> Iterator[NamedDate]:
+def _dates(told: Placeholders) -> Iterator[NamedDate]:
     """The days that matter next, or that mattered, each with its meaning."""
+    case, assessment = told.case, told.assessment
     if assessment.outcome == Outcome.NO:
         yield from _past(case)
     at_once = last_day_before(assessment.changes_at) if assessment.review == Review.NONE else None
     if at_once:
         yield NamedDate(_("Without a review until"), at_once)
-    if assessment.needs_revocation:
-        refund_by = case.last_day_to_request_once_revoked()
-        if assessment.revoke_by is None or refund_by < assessment.revoke_by:
-            yield NamedDate(str(sentences.DATES["request_by"]), refund_by)
     for name, label in sentences.DATES.items():
-        when = getattr(assessment, name)
+        when, is_provisional = _DAYS[name](told)
         if when is not None and when != at_once:
-            yield NamedDate(str(label), when, _note(name, assessment))
+            yield NamedDate(str(label), when, str(sentences.PROVISIONAL_NOTE) if is_provisional else "")
     if assessment.supported and assessment.changes_at == case.facts.expires_at:
         yield NamedDate(sentences.end_label(case), case.facts.expires_at)
 
 
-# The days that business days are counted to.
-_COUNTED = frozenset({"safe_revoke_by", "review_due"})
-
-
-def _note(name: str, assessment: Assessment) -> str:
-    is_provisional = name in _COUNTED and assessment.calendar == "provisional"
-    return str(sentences.PROVISIONAL_NOTE) if is_provisional else ""
+# Each day with whether it's provisional: only those that business days are counted to can be.
+_DAYS: Mapping[str, Callable[[Placeholders], tuple[date | None, bool]]] = {
+    "safe_revoke_by": lambda told: (told.safe_revoke_by, told.safe_day is not None and told.safe_day.provisional),
+    "revoke_by": lambda told: (told.revoke_by, False),
+    "request_by": lambda told: (told.request_by, False),
+    "review_due": lambda told: (told.assessment.review_due, told.assessment.calendar == "provisional"),
+}
 
 
 def _past(case: Case) -> Iterator[NamedDate]:

@@ -78,7 +78,7 @@ _RULES: Mapping[str, Sentences] = MappingProxyType(
             ),
             gettext_lazy("%(amount)s if it's revoked by %(revoke_by)s"),
             gettext_lazy(
-                "Wait until the revocation is completed, then request the refund by %(refund_by)s. If the revocation "
+                "Wait until the revocation is completed, then request the refund by %(request_by)s. If the revocation "
                 "is completed after %(revoke_by)s, the refund is lost."
             ),
         ),
@@ -87,7 +87,7 @@ _RULES: Mapping[str, Sentences] = MappingProxyType(
             gettext_lazy("Revoke by %(safe_revoke_by)s to get %(amount)s back"),
             gettext_lazy(
                 "Revoke the certificate by %(safe_revoke_by)s; the certificate authority may need %(allowance)s "
-                "business days. You can't undo this. Then request the refund by %(refund_by)s. %(review)s"
+                "business days. You can't undo this. Then request the refund by %(request_by)s. %(review)s"
             ),
         ),
         Rule.VALIDATED_UNISSUED: Sentences(
@@ -124,7 +124,8 @@ _REVOKE_TODAY = Sentences(
     gettext_lazy("Revoke today: it may be too late for %(amount)s (must be completed by %(revoke_by)s)"),
     gettext_lazy(
         "Revoke the certificate today. The certificate authority may need %(allowance)s business days, and the refund "
-        "is lost if the revocation is completed after %(revoke_by)s. You can't undo this."
+        "is lost if the revocation is completed after %(revoke_by)s. You can't undo this. Then request the refund by "
+        "%(request_by)s. %(review)s"
     ),
 )
 
@@ -177,15 +178,15 @@ REVIEW = gettext_lazy("Our staff decide within %(limit)s business days, usually 
 REVIEW_DUE = gettext_lazy("Our staff decide by %(due)s at the latest, usually within %(usual)s business days.")
 
 # What goes with a day that was counted in business days: after a sentence with it, and beside it in a list.
-PROVISIONAL = gettext_lazy("The day is provisional: the holidays of that year haven't been announced yet.")
-PROVISIONAL_NOTE = gettext_lazy("(provisional: the holidays of that year haven't been announced yet)")
+PROVISIONAL = gettext_lazy("%(day)s is provisional: it depends on holidays that haven't been announced yet.")
+PROVISIONAL_NOTE = gettext_lazy("(provisional: it depends on holidays that haven't been announced yet)")
 
-# What the dates of an assessment mean.
+# What the days mean, in the order in which they come.
 DATES: Mapping[str, Words] = MappingProxyType(
     {
-        "request_by": gettext_lazy("Last day to request the refund"),
         "safe_revoke_by": gettext_lazy("Last safe day to request the revocation"),
         "revoke_by": gettext_lazy("Revocation must be completed by"),
+        "request_by": gettext_lazy("Last day to request the refund"),
         "review_due": gettext_lazy("Decided by, if you submit today"),
     }
 )

@@ -154,8 +154,8 @@ def test_a_due_day_over_unknown_holidays_says_so(customer: User, as_customer: Cl
     at = datetime(2026, 12, 21, 12, tzinfo=SERVICE_ZONE)
     request = factories.submit(cases.in_review(customer), at=at)
     text = reads(as_customer, request)
-    assert "Decided by 2027-01-12 (provisional: the holidays of that year haven't been announced yet)" in text
-    assert "at the latest, usually within 5 business days. The day is provisional" in text
+    assert "Decided by 2027-01-12 (provisional: it depends on holidays that haven't been announced yet)" in text
+    assert "at the latest, usually within 5 business days. 2027-01-12 is provisional: it depends on holidays" in text
     assert "provisional" not in reads(as_customer, requests.under_review(customer))
 
 

@@ -35,6 +35,7 @@ def test_revoke_first_tells_the_days_and_the_amount(customer: User) -> None:
     assert days_of(told) == {
         "Last safe day to request the revocation": date(2026, 12, 13),
         "Revocation must be completed by": date(2026, 12, 18),
+        "Last day to request the refund": date(2027, 11, 20),
     }
     assert told.needs_revocation
     assert (told.amount, told.currency, told.is_late, told.is_open) == (120_000, "CNY", False, False)
@@ -71,7 +72,10 @@ def test_the_last_day_is_the_last(customer: User) -> None:
 def test_while_it_is_being_revoked_the_last_day_stands(customer: User) -> None:
     told = of(cases.revoking(customer))
     assert (told.needs_revocation, told.possible_until, told.amount) == (True, date(2026, 12, 18), 120_000)
-    assert days_of(told) == {"Revocation must be completed by": date(2026, 12, 18)}
+    assert days_of(told) == {
+        "Revocation must be completed by": date(2026, 12, 18),
+        "Last day to request the refund": date(2027, 11, 20),
+    }
 
 
 def test_revoked_in_time_it_is_possible_until_the_end(customer: User) -> None:

@@ -13,7 +13,7 @@ from core.clock import service_day, start_of_day
 from refunds.rules import assess as assessing
 from refunds.rules import policies
 from refunds.rules.assess import Facts, assess, case_of, facts_as_of
-from refunds.rules.explain import explain, hint_of
+from refunds.rules.explain import Explanation, explain, hint_of
 from refunds.rules.policies import POLICIES, Policy, Rule
 from refunds.rules.table import DayRange, Outcome, Review, Stage, Table, days, days_or_more, row
 from tests.policy.questions import questions
@@ -145,6 +145,56 @@ def test_past_the_safe_day_of_an_early_end_it_says_that_it_may_be_too_late():
     assert len(explained.warnings) == 1
 
 
+def days_of(explained: Explanation) -> dict[str, tuple[Any, str]]:
+    return {named.label: (named.when, named.note) for named in explained.dates}
+
+
+@pytest.mark.parametrize(("days", "asked"), [({}, 2), ({}, 8), ({"revocation_requested_at": after(3)}, 4)])
+def test_dates_and_sentences_name_the_same_days_for_an_early_end(days: dict[str, Any], asked: int):
+    explained = explain(Facts(**SHORT, **days), after(asked))
+    assert explained.revoke_by == date(2026, 8, 15)
+    shown = days_of(explained)
+    assert shown["Revocation must be completed by"] == (date(2026, 8, 15), "")
+    assert shown["Last day to request the refund"] == (date(2026, 8, 15), "")
+    assert shown.get("Last safe day to request the revocation") == ((date(2026, 8, 9), "") if not days else None)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("asked", [1.5, 7])
+def test_revoke_first_says_until_when_to_request_the_refund(policy: str, asked: float):
+    """Past the safe day too: a revocation in time brings nothing back to those who ask too late."""
+    explained = explain(Facts(**PLAIN, issued_at=after(1), policy=policy), after(asked))
+    request_by, _ = days_of(explained)["Last day to request the refund"]
+    assert f"Then request the refund by {request_by}." in explained.advice
+
+
+IN_DECEMBER = datetime(2026, 12, 10, 4, tzinfo=UTC)
+
+
+def issued_in_december(end: datetime) -> Facts:
+    return Facts(**{**PLAIN, "purchased_at": IN_DECEMBER, "expires_at": end}, issued_at=IN_DECEMBER)
+
+
+def test_a_safe_day_over_unknown_holidays_is_named_as_provisional():
+    explained = explain(issued_in_december(after(500)), IN_DECEMBER)
+    assert explained.safe_revoke_by == date(2026, 12, 30)
+    assert "2026-12-30 is provisional: it depends on holidays that haven't been announced yet." in explained.advice
+    assert days_of(explained)["Last safe day to request the revocation"][1]
+
+
+def test_a_safe_day_before_an_early_end_is_provisional_only_by_its_own_holidays():
+    explained = explain(issued_in_december(datetime(2026, 12, 25, 4, tzinfo=UTC)), IN_DECEMBER)
+    assert explained.safe_revoke_by == date(2026, 12, 20)
+    assert "provisional" not in explained.advice
+    assert days_of(explained)["Last safe day to request the revocation"] == (date(2026, 12, 20), "")
+
+
+def test_past_the_safe_day_no_day_that_is_certain_is_called_provisional():
+    explained = explain(issued_in_december(after(500)), datetime(2027, 1, 6, 4, tzinfo=UTC))
+    assert "Revoke the certificate today." in explained.advice
+    assert "provisional" not in explained.advice
+
+
 def test_a_revocation_under_way_counts_only_while_a_refund_can_be_requested():
     explained = explain(Facts(**SHORT, revocation_requested_at=after(3)), after(4))
     assert "if the revocation is completed by 2026-08-15" in explained.answer
@@ -209,9 +259,10 @@ def test_a_revocation_without_a_bound_is_useful_until_the_last_day_for_a_refund(
 ):
     explained = explain(Facts(**PLAIN, issued_at=after(1), **requested, policy=unbounded), after(3))
     assert explained.hint == hint
-    assert {named.label: named.when for named in explained.dates} == {
-        "Last day to request the refund": date(2027, 8, 3)
-    }
+    last = date(2027, 8, 3)
+    wanted = {"Revocation must be completed by": last, "Last day to request the refund": last}
+    safe = {} if requested else {"Last safe day to request the revocation": date(2027, 7, 27)}
+    assert {named.label: named.when for named in explained.dates} == {**wanted, **safe}
 
 
 # --- Other numbers -----------------------------------------------------------------------------

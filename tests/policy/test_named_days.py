@@ -62,11 +62,11 @@ def days_of_support(facts: Facts, now: Assessment, today: date) -> set[tuple[str
 
 
 def days_of_revocation(facts: Facts, now: Assessment, today: date) -> set[tuple[str, date]]:
-    open_end = replace(facts, expires_at=NEVER)
-    revoke_by = last_day(today, date.max, lambda day: asked_on(revoked_on(open_end, day), day).supported)
-    end = service_day(facts.expires_at)
+    open_end, end = replace(facts, expires_at=NEVER), service_day(facts.expires_at)
     request_by = last_day(today, end, lambda day: asked_on(revoked_on(open_end, today), day).supported)
-    found = {(REVOKE, revoke_by)} | ({(REQUEST, request_by)} if request_by < revoke_by else set())
+    # A revocation after the last day to request brings nothing back.
+    revoke_by = last_day(today, request_by, lambda day: asked_on(revoked_on(open_end, day), day).supported)
+    found = {(REVOKE, revoke_by), (REQUEST, request_by)}
     if now.stage == Stage.REVOKING:
         return found
     allowance, safe = POLICIES[facts.policy].revocation_allowance, revoke_by
