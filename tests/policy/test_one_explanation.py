@@ -239,6 +239,19 @@ def test_an_email_about_a_rejection_explains_what_holds_at_its_moment(customer: 
         assert all(fact in text for fact in new)
 
 
+@pytest.mark.parametrize(("policy", "may_ask_again"), [("intl-2021", True), ("cn-2021-07", False)])
+def test_an_email_about_a_rejection_offers_another_request_only_where_the_rules_allow_one(
+    customer: User, reviewer: User, policy: str, may_ask_again: bool
+):
+    """Requested on the sixth day and rejected four days later, when a window of 7 days is over."""
+    request = factories.submit(under(policy, SUPPORTED["unissued-manual"](customer)))
+    reject_refund(request.pk, answer="No.", seen=factories.seen(request), by=reviewer, at=NOON + 4 * DAY)
+    for text in email_of(request, "rejected"):
+        assert "The certificate is no longer on hold." in text
+        assert ("You can request a refund again" in text) is may_ask_again
+        assert ("bought more than 7 days ago" in text) is (not may_ask_again)
+
+
 def under(policy: str, certificate: Certificate) -> Certificate:
     Order.objects.filter(pk=certificate.order_id).update(policy=policy)
     return Certificate.objects.select_related("order", "product").get(pk=certificate.pk)
