@@ -135,7 +135,10 @@ _ALL = (
         date(2026, 3, 18),
         _by_payment_date(7, _UNISSUED_AT_ONCE),
         source="International site, seen 2026-03-18",
-        note=_("The page doesn't say which refunds need a review: that revoked certificates do is our reading."),
+        note=_(
+            "The provider's page doesn't say which refunds need a review. That revoked certificates need one, and "
+            "unissued ones don't, is our reading."
+        ),
     ),
 )
 POLICIES: Mapping[str, Policy] = MappingProxyType({policy.name: policy for policy in _ALL})

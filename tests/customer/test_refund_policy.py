@@ -45,6 +45,11 @@ def test_policies_of_the_accounts_certificates_are_shown_the_newest_purchase_fir
             assert row.result in text
 
 
+def test_the_page_says_what_not_yet_means(customer: User, as_customer: Client):
+    bought_under(customer, "intl-2021", DAY)
+    assert "Not yet means that something has to happen first" in words(as_customer.get(PAGE))
+
+
 def test_without_certificates_the_policy_of_new_purchases_is_shown(as_customer: Client, settings: Any):
     settings.REFUND_POLICY = "intl-2026-03"
     assert shown(as_customer) == ["intl-2026-03"]

@@ -77,7 +77,10 @@ def test_the_days_of_reviews_and_authorities_and_our_reading_are_shown(as_review
     text = words(as_reviewer.get(PAGE, {"policy": "intl-2026-03"}))
     assert "A review takes at most 15 business days, usually 5." in text
     assert "A certificate authority may take up to 5 business days to revoke a certificate." in text
-    assert "The page doesn't say which refunds need a review: that revoked certificates do is our reading." in text
+    assert (
+        "The provider's page doesn't say which refunds need a review. That revoked certificates need one, and unissued "
+        "ones don't, is our reading."
+    ) in text
 
 
 def test_differences_stand_below_the_policy_that_says_so(as_reviewer: Client):
