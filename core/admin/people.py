@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from core import email_changes
 from core.accounts import forget_former_addresses, why_unsettled
 from core.desk.changes import AuditedChanges
+from core.desk.fields import RowsField
 from core.desk.lists import ListFilter, RowForm, Waiting
 from core.desk.marks import EMPTY, time_mark
 from core.email_addresses import shown_email
@@ -48,7 +49,7 @@ class SuperusersChange(AuditedChanges):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """As boxes to tick: Django's own pair of lists needs inline styles and names that screen readers drop."""
-        kwargs["widget"] = forms.CheckboxSelectMultiple
+        kwargs.update(widget=forms.CheckboxSelectMultiple, form_class=RowsField)
         if db_field.related_model is Permission:
             kwargs["queryset"] = useful_permissions()
         return super().formfield_for_manytomany(db_field, request, **kwargs)

@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from core.desk.lists import accounts_named
+from core.desk.lists import accounts_named, ids_in
 from core.forms import CodeField
 from core.models import User
 from core.money import AmountError, format_money, parse_amount
@@ -35,6 +35,20 @@ class AccountField(CodeField):
                 else _("No account has this user name or email address. Look for a typing error.")
             )
         return User.objects.get(pk=found[0]) if found else None
+
+
+class RowsField(forms.ModelMultipleChoiceField):
+    """Several rows by their ids, which are checked before the database is asked for them."""
+
+    def clean(self, value: Any) -> Any:
+        key = self.queryset.model._meta.pk  # type: ignore[union-attr]
+        for text in value or ():
+            try:
+                ids_in([text], key)
+            except ValidationError as error:
+                words = self.error_messages["invalid_pk_value"]
+                raise ValidationError(words, "invalid_pk_value", {"pk": text}) from error
+        return super().clean(value)
 
 
 class CurrencyField(CodeField):
