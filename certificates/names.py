@@ -65,10 +65,10 @@ def domain_name(typed: str) -> str:
         raise UnfitName(_("“%(name)s…” is too long: a name has at most 253 characters.") % {"name": typed[:40]})
     if "/" in typed or "@" in typed:
         raise _unfit(typed, _("“%(name)s”: type the name alone, without https://, a path or an @."))
-    _refuse_address(typed)
+    _refuse_address(typed, typed)
     star, rest = _without_star(typed)
     name = ascii_form(rest)
-    _refuse_address(name)
+    _refuse_address(name, typed)
     _check_labels(name, typed)
     _check_suffix(name, typed, is_wildcard=bool(star))
     if len(star + name) > LONGEST_NAME:
@@ -123,9 +123,9 @@ def _without_star(typed: str) -> tuple[str, str]:
     return star, rest
 
 
-def _refuse_address(name: str) -> None:
+def _refuse_address(name: str, typed: str) -> None:
     if _is_address(name):
-        raise _unfit(name, _("“%(name)s” is an IP address; certificates are issued for domain names."))
+        raise _unfit(typed, _("“%(name)s” is an IP address; certificates are issued for domain names."))
 
 
 def _is_address(name: str) -> bool:
