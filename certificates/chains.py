@@ -120,7 +120,7 @@ def path_of(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
         if not is_issued_by(path[-1], issuer):
             return list(chain)
         left.remove(issuer)
-        if _is_root(issuer):
+        if is_root(issuer):
             break
         path.append(issuer)
     return path
@@ -128,7 +128,7 @@ def path_of(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
 
 def root_of(path: Sequence[x509.Certificate], known: Iterable[x509.Certificate]) -> x509.Certificate | None:
     """The root that a path goes back to, among those that are known; None where it is not."""
-    roots = [each for each in known if _is_root(each)]
+    roots = [each for each in known if is_root(each)]
     # From its end: an authority may send along a certificate of its root by an older one, which needn't be known.
     found = (_issuer_in(roots, each) for each in reversed(path))
     return next((each for each in found if each), None)
@@ -146,7 +146,8 @@ def _issued_any(issuer: x509.Certificate, certificates: Sequence[x509.Certificat
     return any(link(each, issuer) in HOLDS for each in certificates if each != issuer)
 
 
-def _is_root(certificate: x509.Certificate) -> bool:
+def is_root(certificate: x509.Certificate) -> bool:
+    """By name and signature: a root's new key signed by its old one has the same two names and is no root."""
     return link(certificate, certificate) in HOLDS
 
 
@@ -156,5 +157,5 @@ def _issuer_in(candidates: Sequence[x509.Certificate], certificate: x509.Certifi
     for wanted in (Link.SIGNED, Link.UNCHECKED):
         found = [each for between, each in links if between == wanted]
         if found:
-            return min(found, key=foreign.is_self_issued)
+            return min(found, key=is_root)
     return None

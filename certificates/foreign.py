@@ -63,10 +63,6 @@ def list_issuer_of(crl: x509.CertificateRevocationList) -> Name:
     return _name(parts[2] if parts[0].tag == der.INTEGER else parts[1])
 
 
-def is_self_issued(certificate: x509.Certificate) -> bool:
-    return issuer_of(certificate) == subject_of(certificate)
-
-
 def common_names(holder: Holder) -> list[str]:
     """The subject's common names as they are written; those in no known encoding are left out."""
     try:

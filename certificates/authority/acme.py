@@ -24,6 +24,7 @@ from certificates.authority.base import (
     Refused,
     Waiting,
 )
+from certificates.chains import is_root
 from certificates.states import RevocationReason, Verification
 
 PENDING, PROCESSING, READY = messages.STATUS_PENDING, messages.STATUS_PROCESSING, messages.STATUS_READY
@@ -212,7 +213,7 @@ def _issued(line: Talk, order: Enrolled, address: str) -> Issued | Refused:
     csr = x509.load_pem_x509_csr(order.csr.encode())
     if foreign.key_octets(chain[0]) != foreign.key_octets(csr):
         return Refused(str(OTHER_KEY))
-    without_root = [chain[0], *(each for each in chain[1:] if not foreign.is_self_issued(each))]
+    without_root = [chain[0], *(each for each in chain[1:] if not is_root(each))]
     return Issued("".join(each.public_bytes(Encoding.PEM).decode() for each in without_root))
 
 

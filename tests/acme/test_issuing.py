@@ -32,6 +32,7 @@ from tests.acme.orders import (
     rsa_key,
 )
 from tests.acme.pebble import BLOCKED, VALIDITY, running_pebble
+from tests.lifecycle.packs import sign
 from tests.races.running import together
 
 pytestmark = [pytest.mark.xdist_group("pebble"), pytest.mark.django_db]
@@ -58,6 +59,16 @@ def test_root_that_the_authority_sends_along_is_left_out(pebble, customer, monke
     monkeypatch.setattr(Talk, "chain", lambda line, address: [*plain(line, address), root])
     _, issued = issue(pebble, an_order(customer))
     assert len(chain_of(issued)) == 2
+
+
+def test_new_key_of_a_root_that_its_old_one_signed_is_kept(pebble, customer, monkeypatch):
+    """Its two names are the same, as a root's are, but it isn't signed by itself."""
+    plain, root = Talk.chain, x509.load_pem_x509_certificate(pebble.published("roots/0"))
+    name = root.subject.rfc4514_string().removeprefix("CN=")
+    rollover = sign(name, ec_key(), name, ec_key(), ca=True)
+    monkeypatch.setattr(Talk, "chain", lambda line, address: [*plain(line, address), rollover, root])
+    _, issued = issue(pebble, an_order(customer))
+    assert chain_of(issued)[2:] == [rollover]
 
 
 def test_wildcard_and_its_domain_are_proven_by_two_records_of_one_name(pebble, customer):

@@ -3,7 +3,7 @@
 import random
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import cryptography_vectors
@@ -22,7 +22,7 @@ from certificates.x509 import UnreadableCertificate, read_certificate
 from tests.factories import NOON
 from tests.lifecycle.inputs import INPUTS
 from tests.lifecycle.old import UNCHECKED, unchecked_chain
-from tests.lifecycle.packs import chain_of, sign, text
+from tests.lifecycle.packs import chain_of, new_key, sign, text
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 
@@ -281,3 +281,12 @@ def test_two_that_signed_one_another_make_no_endless_path() -> None:
     leaf = sign("shop.example.com", made.key, "One", one)
     assert path_of([leaf, *circle]) == [leaf, *circle]
     assert load_chain(text(*in_order([*circle, leaf]))) == [leaf, *circle]
+
+
+def test_new_key_of_a_root_signed_by_its_old_one_is_no_root() -> None:
+    old_key, key, own_key = new_key(), new_key(), new_key()
+    roots = [sign("Root", each, "Root", each, ca=True) for each in (old_key, key)]
+    rollover = sign("Root", key, "Root", old_key, ca=True)
+    leaf = sign("shop.example.com", own_key, "Root", key, names=("shop.example.com",))
+    for others in permutations([*roots, rollover]):
+        assert path_of([leaf, *others]) == [leaf, rollover]
