@@ -9,6 +9,7 @@ from django.contrib.auth import admin as auth
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -167,6 +168,11 @@ class UserAdmin(SuperusersChange, auth.UserAdmin):
         if change and obj.email != form.initial["email"]:
             forget_former_addresses(obj)
             email_changes.changed_by_staff(obj, form.initial["email"], at=timezone.now())
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002
+        """In a transaction, so that `get_object` locks the account whose whole row is saved."""
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
 
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         form: Any = super().get_form(request, obj, **kwargs)
