@@ -36,7 +36,9 @@ def start_trial(policy: str, *, by: User, at: datetime) -> PolicyTrial:
 def try_policy(payload: dict[str, Any], *, at: datetime) -> Any:
     """Job handler: one pass over the certificates; what it returns stores the pass and asks for the next."""
     trial = PolicyTrial.objects.get(pk=payload["trial"])
-    certificates = Certificate.objects.filter(pk__gt=trial.cursor).select_related("order", "product").defer("pem")
+    # One moment for all of them; what was bought while the trial runs wasn't there at that moment.
+    known = Certificate.objects.filter(pk__gt=trial.cursor, purchased_at__lte=trial.at)
+    certificates = known.select_related("order", "product").defer("pem")
     rows = list(certificates.order_by("pk")[:PASS])
     return partial(_store, trial.pk, rows, _answers(rows, trial), is_last=len(rows) < PASS, at=at)
 

@@ -177,6 +177,14 @@ def test_a_trial_asks_about_its_own_moment(as_reviewer: Client, customer: User):
     )
 
 
+def test_a_trial_counts_nothing_that_was_bought_after_its_moment(as_reviewer: Client, customer: User):
+    factories.certificate(customer, bought=2 * DAY)
+    as_reviewer.post(f"{PAGE}?policy=intl-2026-03")
+    factories.certificate(customer, at=NOON + DAY, bought=timedelta(0))
+    run_jobs()
+    assert as_reviewer.get(PAGE, {"policy": "intl-2026-03"}).context["examined"] == 1
+
+
 def test_a_trials_examples_lead_to_their_certificates(customer: User, as_reviewer: Client):
     certificate = cases.in_review(customer, bought=10 * DAY)
     as_reviewer.post(f"{PAGE}?policy=intl-2026-03")
