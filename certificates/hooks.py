@@ -1,8 +1,9 @@
 """What `certificates` tells whoever holds a certificate, and asks of them; the settings name the functions."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.hooks import Hook
 
@@ -46,5 +47,7 @@ class Prospects:
     # Minor units that come back once it is revoked in time; None where nothing does.
     amount: int | None = None
     currency: str = ""
+    # What an email carries to explain the rules: the facts and the moment, as JSON.
+    explained: Mapping[str, Any] = field(default_factory=dict)
     # The safe day is past, so the revocation may be completed too late.
     is_late: bool = False

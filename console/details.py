@@ -62,7 +62,6 @@ def of(certificate: Certificate, at: datetime) -> dict[str, Any]:
         "newest": newest,
         "standing": _standing(newest) if isinstance(newest, RefundRequest) else "",
         "checked": FOUND_SHORT if isinstance(newest, RefundRequest) and is_checked(newest) else "",
-        "assessment": situation.assessment,
         "explanation": situation.explanation,
         "offer": situation.offer,
         "answer": situation.answer,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from django.utils.safestring import SafeString
@@ -12,15 +12,12 @@ from certificates.models import Certificate, Revocation
 from certificates.states import CertificateState, RevocationState, shown_state
 from certificates.wording import STATE_MARKS as CERTIFICATE_MARKS
 from certificates.wording import kind_of
-from core.business_days import add_business_days
-from core.clock import service_day
 from core.email_addresses import shown_email
 from core.templatetags.console_format import chip
 from refunds import summary, terms
 from refunds.models import RefundRequest
 from refunds.parts import Part, parts_from, parts_of, payment
-from refunds.rules.assess import Warning
-from refunds.rules.explain import review_in_words, warning_in_words
+from refunds.rules.explain import review_in_words
 from refunds.rules.policies import Rule
 from refunds.rules.situation import Situation, found_in_words
 from refunds.standing import Standing
@@ -78,7 +75,6 @@ def terms_of(situation: Situation, signed: Form | None) -> dict[str, Any]:
         "summary": shown,
         "explanation": situation.explanation,
         "parts": parts,
-        "assessment": assessment,
         "review": terms.review_of(assessment, situation.policy),
         "when": terms.when_in_words(assessment, certificate, parts),
         "payments": [payment(part) for part in parts],
@@ -133,26 +129,14 @@ def _refusal(situation: Situation, why: str) -> dict[str, Any]:
 
 def _revocation(situation: Situation) -> dict[str, Any]:
     """The dates of a revocation that must come first, and what is lost when it comes late."""
-    explanation, expected = situation.explanation, _expected_revocation(situation)
-    may_be_late = expected is not None and explanation.revoke_by is not None and expected > explanation.revoke_by
     return {
-        "explanation": explanation,
+        "explanation": situation.explanation,
         "facts": situation.facts,
         "policy": situation.policy,
         "review": review_in_words(situation.policy),
         "is_confirmed_by_email": _is_confirmed_by_email(situation.certificate),
         "awaits_contact": _awaits_contact(situation.certificate),
-        "expected": expected,
-        "late_warning": warning_in_words(Warning.REVOCATION_MAY_FINISH_LATE, situation.policy) if may_be_late else "",
     }
-
-
-def _expected_revocation(situation: Situation) -> date | None:
-    """The day by which an authority has usually done what was asked of it; None before it was asked."""
-    requested_at = situation.facts.revocation_requested_at
-    if requested_at is None:
-        return None
-    return add_business_days(service_day(requested_at), situation.policy.revocation_allowance).date
 
 
 def _is_confirmed_by_email(certificate: Certificate) -> bool:

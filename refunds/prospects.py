@@ -16,13 +16,15 @@ def prospects_of(certificate: Certificate, *, at: datetime) -> Prospects:
     Requires `select_related("order", "product")`.
     """
     situation = situation_of(certificate, at)
+    explained = {"facts": situation.facts.to_json(), "asked_at": situation.at.isoformat()}
     if situation.offer != Offer.REFUND:
-        return Prospects(situation.is_open, None, (situation.answer,))
+        return Prospects(situation.is_open, None, (situation.answer,), explained=explained)
     assessment, explanation = situation.assessment, situation.explanation
     return Prospects(
         is_open=False,
         possible_until=assessment.request_by or explanation.revoke_by,
         sentences=(explanation.answer, explanation.advice),
+        explained=explained,
         needs_revocation=assessment.needs_revocation,
         dates=explanation.dates,
         amount=situation.facts.paid,

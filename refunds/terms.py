@@ -64,16 +64,18 @@ def _application(certificate: Certificate) -> list[str]:
 
 def _at_once(certificate: Certificate) -> list[str]:
     return [
-        _("From then on the certificate cannot be used. Once the money is back, it is Refunded for good."),
-        _("A refund without review cannot be cancelled."),
+        _("From then on you can't use the certificate. Once the money is back, its state is Refunded permanently."),
+        _("A refund without a review can't be cancelled."),
     ]
 
 
 def _if_cancelled() -> str:
-    return _("Until the request is decided you can cancel it with Cancel Refund; then the certificate is free again.")
+    return _(
+        "Until the request is decided, you can cancel it with Cancel Refund. Then the certificate is no longer on hold."
+    )
 
 
 def _if_rejected(certificate: Certificate) -> str:
     if certificate.state == CertificateState.REVOKED:
-        return _("If the request is rejected, you read the reason; the certificate stays revoked.")
-    return _("If the request is rejected, you read the reason and can go on using the certificate.")
+        return _("If the request is rejected, you'll see the reason, and the certificate stays revoked.")
+    return _("If the request is rejected, you'll see the reason and can go on using the certificate.")

@@ -158,7 +158,9 @@ def _decision(request: RefundRequest, at: datetime) -> str:
     if due is None:
         return _("Our staff decide.")
     if service_day(at) > due:
-        return _("Our staff decide. This was due by %(due)s and is late; you don't need to do anything.") % {"due": due}
+        return _(
+            "A decision was due by %(due)s and is overdue. You don't need to do anything; our staff will still decide."
+        ) % {"due": due}
     return review_in_words(POLICIES[request.policy], due)
 
 

@@ -34,7 +34,7 @@ from refunds.forms import ReasonForm
 from refunds.models import RefundRequest
 from refunds.rules.policies import POLICIES
 from refunds.rules.printed import rows_of
-from refunds.rules.situation import Situation, situation_of
+from refunds.rules.situation import Situation, situation_of, situation_with
 from refunds.states import Reason, RequestState
 from refunds.summary import Form, Summary
 from refunds.timeline import is_checked
@@ -236,7 +236,12 @@ def _ask_to_cancel(
         return _show_too_late(request, newest, status=status)
     if is_checked(newest):
         return _show_cancel_later(request, newest, status=status)
-    context = {**panel.request_facts(newest, timezone.now()), "becomes": panel.what_it_becomes(newest)}
+    now = timezone.now()
+    context = {
+        **panel.request_facts(newest, now),
+        "becomes": panel.what_it_becomes(newest),
+        "explanation": situation_with(certificate, newest, now).explanation,
+    }
     return show_panel(request, "refunds/cancel.html", _("Cancel Refund"), context, status=status)
 
 

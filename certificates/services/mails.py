@@ -80,6 +80,7 @@ def tell_revoked(certificate: Certificate, *, at: datetime) -> None:
         "refund_until": until.isoformat() if until else "",
         "amount": prospects.amount if until else None,
         "currency": prospects.currency,
+        **({} if prospects.is_open or _cost_nothing(certificate) else prospects.explained),
     }
     was_asked_for = Revocation.objects.filter(certificate=certificate, confirmed_at__isnull=False).exists()
     notify(
@@ -89,6 +90,11 @@ def tell_revoked(certificate: Certificate, *, at: datetime) -> None:
         context={**_facts(certificate), **refund, "was_asked_for": was_asked_for},
         at=at,
     )
+
+
+def _cost_nothing(certificate: Certificate) -> bool:
+    """Whether there's nothing to explain, since no money could come back."""
+    return not certificate.paid_part or (certificate.product is not None and certificate.product.free)
 
 
 def _facts(certificate: Certificate) -> dict[str, Any]:

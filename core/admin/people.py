@@ -169,7 +169,7 @@ class UserAdmin(SuperusersChange, auth.UserAdmin):
             forget_former_addresses(obj)
             email_changes.changed_by_staff(obj, form.initial["email"], at=timezone.now())
 
-    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
         """In a transaction, so that `get_object` locks the account whose whole row is saved."""
         with transaction.atomic():
             return super().user_change_password(request, id, form_url)

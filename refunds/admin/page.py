@@ -26,7 +26,7 @@ from refunds.rules.explain import explain
 from refunds.rules.facts import DECISIVE, facts_of
 from refunds.rules.situation import situation_with
 from refunds.services import undecided_refunds
-from refunds.services.preview import preview_approval
+from refunds.services.preview import changed_facts, preview_approval
 from refunds.states import RequestState, Verdict
 
 
@@ -149,6 +149,7 @@ def _conditions(request: RefundRequest, at: datetime) -> dict[str, Any]:
     return {
         "then": then,
         "today": None if is_same_rule else today,
+        "has_decisive_change": bool(changed_facts(request)),
         "conditions": [ComparedCondition(each, now.get((each.column, each.text))) for each in then.conditions],
     }
 

@@ -18,7 +18,7 @@ from core.models import User
 from refunds.models import PolicyTrial
 from refunds.rules.policies import POLICIES, Policy
 from refunds.rules.printed import answer_in_words, differences_between, rows_of
-from refunds.rules.table import Outcome, Review
+from refunds.rules.table import Outcome, Review, TableError
 from refunds.services.trials import start_trial
 
 
@@ -50,10 +50,17 @@ def policies_view(desk: Any, request: HttpRequest) -> HttpResponse:
         "rows": rows_of(policy),
         "cells": len(policy.table.cells),
         "against": against,
-        "differences": differences_between(against, policy) if against else [],
+        **_differences(policy, against),
         **_trial(policy, staff_of(request)),
     }
     return desk.answer(request, "admin/refunds/policies.html", context)
+
+
+def _differences(policy: Policy, against: Policy | None) -> dict[str, Any]:
+    try:
+        return {"differences": differences_between(against, policy) if against else []}
+    except TableError as error:
+        return {"differences": [], "incomparable": str(error)}
 
 
 def _start(request: HttpRequest, policy: Policy) -> HttpResponse:

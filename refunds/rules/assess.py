@@ -7,7 +7,7 @@ everything else compares instants. Amounts are minor units.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -195,11 +195,15 @@ class Case:
         return None
 
     def last_day_to_request_once_revoked(self) -> date:
-        """The last day to request the refund if the revocation is completed today, never past the expiration day."""
+        """The last day on which the refund can be requested if the revocation is completed today."""
         for day in self.cut_days:
             if self.once_revoked(day, revoked_on=self.today).outcome != Outcome.YES:
-                return date.fromordinal(min(day - 1, self.expiration_day))
-        return date.fromordinal(self.expiration_day)
+                return min(date.fromordinal(day - 1), self.last_day_before_expiration())
+        return self.last_day_before_expiration()
+
+    def last_day_before_expiration(self) -> date:
+        """The last day of which a part lies before the expiration: one that ends at midnight has nothing of its day."""
+        return service_day(self.facts.expires_at - timedelta(microseconds=1))
 
     def last_useful_day_to_revoke(self) -> date:
         """`last_day_to_revoke`, but not after the last day to request the refund: from then on it brings nothing."""

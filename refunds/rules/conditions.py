@@ -56,7 +56,7 @@ def _of_deciding(case: Case, row: Row) -> Iterator[Condition]:
 
 
 def _any_of(conditions: list[Condition]) -> Condition:
-    """The condition that at least one of these is met, of which none is; the soonest change decides."""
+    """Requires at least one of these; none is met now. Changes on the earliest day on which one does."""
     first, *others = conditions
     if not others:
         return first

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 
 from django.utils.translation import gettext as _
 
-from core.business_days import BusinessDay, is_announced, last_day_with_nth_business_day_by
+from core.business_days import BusinessDay, add_business_days, is_announced, last_day_with_nth_business_day_by
 from core.clock import service_day
 from core.money import format_money
 from refunds.rules import sentences
@@ -38,7 +38,8 @@ class Explanation:
     `answer` is one sentence; `hint` says the same in a few words, for a list; `advice` is what the customer can do and
     until when, empty where there's nothing to do. `request_by`, `revoke_by` and `safe_revoke_by` are the days of the
     service's zone that all of them name: the assessment's, but a revocation's aren't after the last day to request the
-    refund, which is known while the revocation still comes first too.
+    refund, which is known while the revocation still comes first too. `expected_revocation` is the day by which an
+    authority has usually completed one that is under way.
     """
 
     policy: str
@@ -53,6 +54,7 @@ class Explanation:
     request_by: date | None = None
     revoke_by: date | None = None
     safe_revoke_by: date | None = None
+    expected_revocation: date | None = None
 
     @property
     def unmet(self) -> tuple[Condition, ...]:
@@ -81,6 +83,7 @@ def explain_case(case: Case, assessment: Assessment) -> Explanation:
         request_by=told.request_by,
         revoke_by=told.revoke_by,
         safe_revoke_by=told.safe_revoke_by,
+        expected_revocation=told.expected_revocation,
     )
 
 
@@ -99,7 +102,8 @@ def _advice(said: sentences.Sentences, told: "Placeholders") -> str:
 
 def _warnings(assessment: Assessment, told: "Placeholders") -> tuple[Warning, ...]:
     """The assessment's, and the one about a late revocation where the day that sentences name has passed."""
-    return (Warning.REVOCATION_MAY_FINISH_LATE,) if told.is_late else assessment.warnings
+    may_finish_late = told.is_late or told.may_finish_late
+    return (Warning.REVOCATION_MAY_FINISH_LATE,) if may_finish_late else assessment.warnings
 
 
 def name_of(rule: str) -> str:
@@ -149,19 +153,35 @@ class Placeholders(Mapping[str, str]):
 
     @property
     def safe_revoke_by(self) -> date | None:
-        return self.safe_day and self.safe_day.date
+        return self.safe_day.date if self.safe_day else None
 
     @property
     def request_by(self) -> date | None:
         """The last day to request the refund, also where the revocation still comes first."""
         if self.assessment.needs_revocation:
             return self.case.last_day_to_request_once_revoked()
-        return self.assessment.request_by
+        # `assess` names the expiration day also where the certificate expires as it begins.
+        request_by = self.assessment.request_by
+        return request_by and min(request_by, self.case.last_day_before_expiration())
 
     @property
     def is_late(self) -> bool:
         """Whether the safe day to request a revocation has passed."""
         return self.safe_revoke_by is not None and self.safe_revoke_by.toordinal() < self.case.today
+
+    @property
+    def expected_revocation(self) -> date | None:
+        """The day by which an authority has usually done what was asked of it; None where nothing is under way."""
+        requested_at = self.case.facts.revocation_requested_at
+        if requested_at is None or self.case.stage != Stage.REVOKING:
+            return None
+        return add_business_days(service_day(requested_at), self.policy.revocation_allowance).date
+
+    @property
+    def may_finish_late(self) -> bool:
+        """Whether a revocation that is under way may be completed only after the last useful day."""
+        expected = self.expected_revocation
+        return expected is not None and self.revoke_by is not None and expected > self.revoke_by
 
     def revocation_was_due(self) -> date | None:
         """The day by which a revocation would have had to be completed."""

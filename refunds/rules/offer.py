@@ -23,7 +23,7 @@ def offer(
 ) -> Offer:
     """Refund, Cancel Refund, Refund under way, or none. `certificate_state` is the stored one.
 
-    `is_refunded_outside`: a refund of it was found that the payment channel made by itself.
+    `is_refunded_outside`: the payment channel has already made a refund of this certificate on its own.
     """
     if newest_request_state in CANCELLABLE:
         return Offer.CANCEL

@@ -81,7 +81,7 @@ def when_of(row: Row) -> str:
 
 def result_of(row: Row) -> str:
     """What follows from a row: a refund, with or without a review, or none."""
-    return str(_OUTCOMES[row.outcome] if row.review is None else _YES[row.review])
+    return answer_in_words(answer_of(row))
 
 
 def _tests(row: Row) -> Iterator[str]:

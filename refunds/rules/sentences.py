@@ -96,12 +96,14 @@ _RULES: Mapping[str, Sentences] = MappingProxyType(
                 "certificate."
             ),
             gettext_lazy("Not refundable yet: about to be issued"),
-            gettext_lazy("Wait until the certificate is issued. Once it's revoked in time, you can request a refund."),
+            gettext_lazy(
+                "Wait until the certificate is issued. If it's then revoked in time, you can request a refund."
+            ),
         ),
         Rule.UNISSUED_IMMEDIATE: Sentences(
             gettext_lazy("You can get %(amount)s back at once, without a review, until %(until)s."),
             gettext_lazy("%(amount)s at once until %(until)s"),
-            gettext_lazy("Request the refund by %(until)s, and it's paid at once."),
+            gettext_lazy("Request the refund by %(until)s. No review is needed."),
         ),
         Rule.UNISSUED_MANUAL: Sentences(
             gettext_lazy("You can get %(amount)s back after a review. Request it by %(request_by)s."),

@@ -113,7 +113,10 @@ def situation_with(certificate: Certificate, newest: Request | None, now: dateti
 
 
 def found_in_words(found_at: datetime | None) -> str:
-    """Why nothing is refunded while a refund that the channel made is undecided. None: it's of the order, not of it."""
+    """Why nothing is refunded while a refund that the channel made is undecided.
+
+    `found_at` is when we found it; None if it concerns another certificate of the same order.
+    """
     if found_at is None:
         return _(
             "The payment channel has already refunded part of the same order. Until our staff have looked at it, "

@@ -32,10 +32,11 @@ from refunds.summary import Summary, summarise
 def request_refund(
     certificate_id: int, *, agreed: Summary, form_key: UUID, reason: str, reason_text: str, by: User, at: datetime
 ) -> RefundRequest:
-    """Ask for the paid part of a certificate back, as shown and agreed to. The same form again gives its first request.
+    """Ask for the paid part of a certificate back, as shown and agreed to.
 
-    `reason_text` counts with the reason *Other* alone. Raises MayNotRequest, InvalidReason, AlreadyRequested,
-    RefundedOutside, NotRefundable and SummaryChanged; then nothing is stored.
+    Submitting the same form again returns the request it already made. `reason_text` counts with the reason *Other*
+    alone. Raises MayNotRequest, InvalidReason, AlreadyRequested, RefundedOutside, NotRefundable and SummaryChanged;
+    then nothing is stored.
     """
     certificate = certificates.lock(certificate_id)
     if certificate.account_id != by.pk or not by.is_active or certificate.deleted_at:
@@ -59,7 +60,7 @@ def request_refund(
 
 @transaction.atomic
 def cancel_refund(request_id: int, *, by: User, at: datetime) -> RefundRequest:
-    """Take a request back; its certificate is free again.
+    """Cancel a request and release its certificate.
 
     Raises MayNotRequest; RequestMoved when it is too late; RefundedOutside while staff are checking a refund that the
     payment channel has made by itself.

@@ -18,6 +18,7 @@ from payments.services import Candidate, DifferenceMoved, take_as_payouts
 from payments.states import DifferenceKind
 from refunds.models import Decision, RefundRequest
 from refunds.services import steps
+from refunds.services.preview import is_involved
 from refunds.states import LIVE, RequestState, Verdict
 
 
@@ -46,7 +47,7 @@ def confirm_channel_refund(difference: Difference, candidate: str, *, by: User, 
     if request_id is None:
         raise DifferenceMoved(candidate)
     certificate, request = steps.lock(request_id)
-    if by.pk in {request.account_id, request.requested_by_id}:
+    if is_involved(request, by):
         raise NotYours(str(request))
     found = _cover(request, difference)
     if not found:

@@ -31,16 +31,12 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApprovalQuestion:
     """A person who looks at a request, with its certificate, at a moment."""
 
     request: RefundRequest
     by: User
     at: datetime
-
-    @property
-    def is_involved(self) -> bool:
-        return self.by.pk in {self.request.account_id, self.request.requested_by_id}
 
     @cached_property
     def lapse_cause(self) -> LapseCause | None:
@@ -61,7 +57,7 @@ class Check:
     """
 
     effect: Effect
-    applies: Callable[[Asked], bool]
+    applies: Callable[[ApprovalQuestion], bool]
     in_list: str | Promise
     on_page: str | Promise = ""
     refusal: Callable[[RefundRequest], RefundsError] | None = None
@@ -75,9 +71,9 @@ class Check:
 
 OWN = Check(
     Effect.UNDECIDABLE,
-    lambda asked: asked.is_involved,
-    _("Skipped: you made this request, or it is for your own account. Somebody else decides it."),
-    _("You made this request, or it is for your own account: somebody else decides it."),
+    lambda asked: is_involved(asked.request, asked.by),
+    _("Skipped: you made this request, or it's for your own account. Someone else has to decide it."),
+    _("You made this request, or it's for your own account. Someone else has to decide it."),
     refusal=lambda request: MayNotDecide(str(request)),
 )
 NOT_PERMITTED = Check(
@@ -134,8 +130,8 @@ CHANGED = Check(
     lambda asked: bool(changed_facts(asked.request)),
     _("Skipped: facts that decide have changed since its submission."),
     _(
-        "Facts that decide have changed since the submission: %(facts)s. The request can't be approved as it stands. "
-        "You can reject it with a reason; the customer may then request the refund again."
+        "Facts that decide have changed since the submission: %(facts)s. The request can't be approved now. You can "
+        "reject it with a reason. The customer can request the refund again only if the refund rules still allow it."
     ),
     refusal=FactsChanged,
 )
@@ -172,13 +168,18 @@ def preview_approval(request: RefundRequest, *, by: User, at: datetime) -> Check
 
     Where the certificate and the request are locked, the answer holds until the transaction ends.
     """
-    asked = Asked(request, by, at)
+    asked = ApprovalQuestion(request, by, at)
     return next(check for check in CHECKS if check.applies(asked))
 
 
 def may_decide(request: RefundRequest, by: User) -> bool:
     """Whether a person may decide this request: with the permission, and it is neither theirs nor made by them."""
-    return _may_review(by) and not Asked(request, by, request.submitted_at).is_involved
+    return _may_review(by) and not is_involved(request, by)
+
+
+def is_involved(request: RefundRequest, by: User) -> bool:
+    """Whether the money goes to this person, or they made the request."""
+    return by.pk in {request.account_id, request.requested_by_id}
 
 
 def changed_facts(request: RefundRequest) -> list[str]:
@@ -187,6 +188,7 @@ def changed_facts(request: RefundRequest) -> list[str]:
 
 
 def at_submission(request: RefundRequest) -> Assessment:
+    """What the policy said of the facts and at the moment of the submission."""
     return assess(request.facts_at_submission, request.submitted_at)
 
 

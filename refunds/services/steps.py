@@ -92,7 +92,7 @@ def lapse_cause(request: RefundRequest, certificate: Certificate, *, at: datetim
 def end(
     request: RefundRequest, certificate: Certificate, act: str, *, by: User | None, at: datetime, note: str = ""
 ) -> None:
-    """Store a request that ended without payment, and let its certificate go."""
+    """Save a request that ended without payment and release its certificate."""
     request.save()
     certificates.release(certificate)
     audit.record(request, act, by=by, at=at, note=note, detail=grounds(request))
@@ -113,7 +113,7 @@ def record_return(request: RefundRequest, payout: Payout, *, at: datetime) -> No
 
 
 def part_of(payout: Payout) -> dict[str, Any]:
-    """What audit entries and mails keep of one part."""
+    """What audit entries and emails record about one part."""
     return {"amount": payout.amount, "currency": payout.currency, "channel": payout.channel}
 
 
@@ -165,7 +165,12 @@ def _explained(request: RefundRequest, event: str, *, at: datetime) -> dict[str,
     if event in _ON_SUBMISSION:
         return {"facts": request.facts, "asked_at": request.submitted_at.isoformat(), "explains_submission": True}
     now = situation_with(request.certificate, request, at)
-    return {"facts": now.facts.to_json(), "asked_at": now.at.isoformat()}
+    found_at = request.certificate.refund_found_at
+    return {
+        "facts": now.facts.to_json(),
+        "asked_at": now.at.isoformat(),
+        "refund_found_at": found_at.isoformat() if found_at else "",
+    }
 
 
 def has_come_back(request: RefundRequest) -> bool:

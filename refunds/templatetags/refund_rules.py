@@ -8,6 +8,7 @@ from django import template
 from refunds.rules.assess import Facts
 from refunds.rules.explain import Explanation, explain, review_in_words
 from refunds.rules.policies import POLICIES
+from refunds.rules.situation import found_in_words
 
 register = template.Library()
 
@@ -16,6 +17,12 @@ register = template.Library()
 def explanation_of(facts: dict[str, Any], asked_at: str) -> Explanation:
     """Why the policy answers as it does for facts as `Facts.to_json` keeps them, at an ISO 8601 moment."""
     return explain(Facts.from_json(facts), datetime.fromisoformat(asked_at))
+
+
+@register.simple_tag
+def found_refund(found_at: str) -> str:
+    """Why no other refund can be requested after one was found at the channel at an ISO 8601 moment."""
+    return found_in_words(datetime.fromisoformat(found_at))
 
 
 @register.simple_tag

@@ -190,7 +190,7 @@ def test_revoke_first_explains_the_order_the_days_and_the_loss(customer: User, a
     assert text.index("The certificate authority revokes it.") < text.index("Request the refund.")
     assert "Last safe day to request the revocation 2026-12-13" in text
     assert "Revocation must be completed by 2026-12-18" in text
-    assert "Lost if it is completed later CNY 1,200.00" in text
+    assert "Amount lost if the revocation is completed later CNY 1,200.00" in text
     assert "has passed" not in text
     assert "Request the refund. Press Refund here again by 2027-11-20." in text
 
@@ -240,7 +240,7 @@ def test_a_pending_revocation_says_what_is_awaited_since_when_and_until_when(
     assert "Revocation requested on 2026-11-23 11:00" in text
     assert "Usually completed by 2026-11-30" in text
     assert "Revocation must be completed by 2026-12-18" in text
-    assert "Lost if it is completed later CNY 1,200.00" in text
+    assert "Amount lost if the revocation is completed later CNY 1,200.00" in text
     assert "may be completed too late" not in text
     assert "What you can do Wait until the revocation is completed, then request the refund by 2027-11-20." in text
 

@@ -70,15 +70,15 @@ def test_the_summary_says_what_happens_to_the_certificate_meanwhile(
     text = words(step_2(as_customer, certificate))
     assert "The certificate is on hold until the request has ended" in text
     assert "you can cancel it with Cancel Refund" in text
-    assert "If the request is rejected, you read the reason and can go on using the certificate." in text
+    assert "If the request is rejected, you'll see the reason and can go on using the certificate." in text
     assert "application is closed" not in text
 
 
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
-        (factories.certificate, "A refund without review cannot be cancelled."),
-        (factories.revoked, "If the request is rejected, you read the reason; the certificate stays revoked."),
+        (factories.certificate, "A refund without a review can't be cancelled."),
+        (factories.revoked, "If the request is rejected, you'll see the reason, and the certificate stays revoked."),
         (cases.at_authority, "Should the authority issue the certificate first, the request lapses"),
         (
             lambda account: factories.certificate(account, state="pending_verification", submitted_at=NOON - HOUR),

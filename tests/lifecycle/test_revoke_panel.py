@@ -290,7 +290,6 @@ def test_the_owner_is_told_of_the_end_and_the_refund(customer: User) -> None:
 @pytest.mark.parametrize(
     "build",
     [
-        cases.late,
         lambda account: factories.revoked(account, payments={}, voucher=120_000),
         lambda account: factories.revoked(account, product=factories.ProductFactory(free=True)),
     ],
@@ -299,7 +298,14 @@ def test_where_nothing_comes_back_the_mail_does_not_speak_of_it(customer: User, 
     ended(build(customer))
     [message] = send_mails()
     assert "refund" not in message.body
-    assert "of itself; nobody asked for it here" in message.body
+    assert "on its own; nobody asked for it here" in message.body
+
+
+def test_where_it_came_too_late_the_mail_says_so(customer: User) -> None:
+    ended(cases.late(customer))
+    [message] = send_mails()
+    assert "You can now request" not in message.body
+    assert "Not refundable: the revocation was completed more than 28 days after the issue." in message.body
 
 
 def test_the_end_is_told_once_and_not_of_what_was_deleted(customer: User) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.clock import service_day, start_of_day
+from core.clock import SERVICE_ZONE, service_day, start_of_day
 from refunds.rules import assess as assessing
 from refunds.rules import policies
 from refunds.rules.assess import Facts, assess, case_of, facts_as_of
@@ -20,6 +20,7 @@ from tests.policy.questions import questions
 from tests.policy.reading import read
 
 TICK = timedelta(microseconds=1)
+DAY = timedelta(days=1)
 BOUGHT = datetime(2026, 8, 3, 2, tzinfo=UTC)
 PLAIN: dict[str, Any] = {
     "source": "purchased",
@@ -339,3 +340,18 @@ def test_a_range_in_the_middle_asks_for_either_side(monkeypatch: pytest.MonkeyPa
     )
     assert condition.changes_on == service_day(after(10))
     assert assess(facts, after(5)).stage == Stage.UNISSUED
+
+
+def test_an_end_at_midnight_leaves_nothing_of_its_day_to_request_on():
+    ends = datetime(2026, 8, 20, tzinfo=SERVICE_ZONE)
+    facts = replace(Facts(**PLAIN), purchased_at=ends - 40 * DAY, expires_at=ends)
+    revoked = replace(facts, issued_at=ends - 20 * DAY, revoked_at=ends - 15 * DAY)
+    assert explain(revoked, ends - 10 * DAY).request_by == date(2026, 8, 19)
+    issued = explain(replace(facts, issued_at=ends - 20 * DAY), ends - 15 * DAY)
+    assert (issued.request_by, issued.revoke_by) == (date(2026, 8, 19), date(2026, 8, 19))
+
+
+def test_a_revocation_under_way_that_may_come_late_is_warned_of():
+    facts = Facts(**PLAIN, issued_at=after(0), revocation_requested_at=after(26))
+    assert explain(facts, after(26)).warnings
+    assert not explain(replace(facts, revocation_requested_at=after(3)), after(3)).warnings

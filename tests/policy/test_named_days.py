@@ -49,20 +49,18 @@ def days_by_trying(facts: Facts, at: datetime) -> set[tuple[str, date]]:
 
 
 def days_of_support(facts: Facts, now: Assessment, today: date) -> set[tuple[str, date]]:
-    end = service_day(facts.expires_at)
+    end = last_day_of(facts)
     whole = to_the_end_of_the_day(facts)
     request_by = last_day(today, end, lambda day: asked_on(whole, day).supported)
     if now.review == Review.MANUAL:
         limit = POLICIES[facts.policy].review_limit
         return {(REQUEST, request_by), (DECIDED, nth_business_day_after(today, limit))}
-    # An end at midnight leaves nothing of its day.
-    last = service_day(facts.expires_at - TICK)
-    at_once = last_day(today, last, lambda day: asked_on(facts, day).rule == now.rule)
+    at_once = last_day(today, end, lambda day: asked_on(facts, day).rule == now.rule)
     return {(AT_ONCE, at_once)} | ({(REQUEST, request_by)} if request_by != at_once else set())
 
 
 def days_of_revocation(facts: Facts, now: Assessment, today: date) -> set[tuple[str, date]]:
-    open_end, end = replace(facts, expires_at=NEVER), service_day(facts.expires_at)
+    open_end, end = replace(facts, expires_at=NEVER), last_day_of(facts)
     request_by = last_day(today, end, lambda day: asked_on(revoked_on(open_end, today), day).supported)
     # A revocation after the last day to request brings nothing back.
     revoke_by = last_day(today, request_by, lambda day: asked_on(revoked_on(open_end, day), day).supported)
@@ -106,6 +104,11 @@ def last_day(first: date, last: date, fits: Callable[[date], bool]) -> date:
 def asked_on(facts: Facts, day: date) -> Assessment:
     """What is said as a day begins."""
     return assess(facts, datetime.combine(day, time(0), tzinfo=SHANGHAI).astimezone(UTC))
+
+
+def last_day_of(facts: Facts) -> date:
+    """An end at midnight leaves nothing of its day."""
+    return service_day(facts.expires_at - TICK)
 
 
 def to_the_end_of_the_day(facts: Facts) -> Facts:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from certificates.models import Certificate, Order
 from certificates.services import record_issued
+from certificates.services.mails import tell_revoked
 from core.mail import compose
 from core.models import Notice, User
 from payments.models import Payout
@@ -296,3 +297,44 @@ def test_emails_after_the_request_say_that_their_rules_are_those_of_its_submissi
 def test_an_uploaded_certificate_is_under_no_policy(as_customer: Client, customer: User):
     certificate = REFUSED["uploaded"](customer)
     assert "Refund policy intl-2021" not in page(as_customer, f"/certificates/{certificate.instance_id}/")
+
+
+def test_cancelling_says_whether_the_refund_can_be_requested_again(as_customer: Client, customer: User):
+    """Requested on the sixth day; a window of 7 days closes while staff review it."""
+    for policy, day, said in (
+        ("intl-2021", NOON, "You can request the refund again until 2027-11-02."),
+        ("cn-2021-07", NOON + 4 * DAY, "If you cancel, you can't request this refund again. Not refundable: it was"),
+    ):
+        certificate = under(policy, SUPPORTED["unissued-manual"](customer))
+        factories.submit(certificate)
+        with time_machine.travel(day, tick=False):
+            assert said in page(signed_in(customer), f"/certificates/{certificate.instance_id}/refund/cancel/")
+
+
+def test_time_alone_does_not_warn_the_reviewer(customer: User, reviewer: User, frozen: time_machine.Traveller):
+    request = factories.submit(under("cn-2021-07", factories.certificate(customer)))
+    frozen.move_to(NOON + 10 * DAY)
+    text = page(signed_in(reviewer), address(request))
+    assert "Now: Not refundable: it was bought more than 7 days ago. That's only because time has passed." in text
+    Certificate.objects.filter(pk=request.certificate_id).update(paid_part=1)
+    assert "That's only because time has passed." not in page(signed_in(reviewer), address(request))
+
+
+def test_an_email_says_first_that_the_channel_has_made_a_refund_itself(customer: User, reviewer: User):
+    request = factories.submit(SUPPORTED["unissued-manual"](customer))
+    Certificate.objects.filter(pk=request.certificate_id).update(refund_found_at=NOON)
+    reject_refund(request.pk, answer="No.", seen=factories.seen(request), by=reviewer, at=NOON + DAY)
+    for text in email_of(request, "rejected"):
+        assert text.index("The payment channel has already made a refund") < text.index("You can get CNY 1,200.00 back")
+        assert "You can request a refund again" not in text
+
+
+def test_an_email_about_a_revocation_explains_the_rules(customer: User):
+    certificate = cases.revoking(customer)
+    tell_revoked(Certificate.objects.select_related("order", "product").get(pk=certificate.pk), at=NOON)
+    message = compose(Notice.objects.get(key=f"{certificate}:revoked"))
+    why = explained(certificate)
+    assert why.conditions
+    for text in (str(message.body), unescape(str(message.alternatives[0][0]))):
+        assert all(condition.text in text for condition in (why.conditions))
+        assert why.answer in text

@@ -12,8 +12,11 @@ from django.urls import reverse
 from certificates.models import Order
 from core import jobs
 from core.models import User
+from refunds.admin import policies as desk_policies
 from refunds.models import PolicyTrial
-from refunds.rules.policies import POLICIES
+from refunds.rules.policies import POLICIES, Policy
+from refunds.rules.printed import PolicyDifference
+from refunds.rules.table import TableError
 from refunds.services import trials
 from tests import factories
 from tests.conftest import signed_in
@@ -92,6 +95,15 @@ def test_differences_stand_below_the_policy_that_says_so(as_reviewer: Client):
             "No refund",
         )
         assert list(rows[0]) == ["Certificates", other, policy]
+
+
+def test_policies_that_cannot_be_compared_say_why(as_reviewer: Client, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_policies: Policy) -> list[PolicyDifference]:
+        raise TableError("Their first rows differ.")
+
+    monkeypatch.setattr(desk_policies, "differences_between", refuse)
+    page = as_reviewer.get(PAGE, {"policy": "intl-2026-03", "against": "intl-2021"})
+    assert "Their first rows differ." in words(page)
 
 
 def test_unknown_policies_show_the_first_one_and_compare_nothing(as_reviewer: Client):

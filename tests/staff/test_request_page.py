@@ -134,7 +134,7 @@ def test_page_says_what_an_approved_request_waits_for_while_its_application_is_c
 def test_reviewer_reads_why_no_buttons_show_on_their_own_request(reviewer: User) -> None:
     request = under_review(reviewer)
     page = signed_in(reviewer).get(address(request)).content.decode()
-    assert "somebody else decides it" in page
+    assert "Someone else has to decide it" in page
     assert address(request, "approve") not in page
 
 
