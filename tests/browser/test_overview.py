@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+import pytest
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -31,6 +32,31 @@ def test_the_overview_in_every_look(page: Page, live_server: LiveServer, shopper
     a_full_list(shopper)
     sign_in(page, f"{live_server.url}/", shopper.username)
     shots_in_every_look(page, "overview")
+
+
+# Words that take more than one line, which breaks them.
+BROKEN_WORDS = """[...document.querySelectorAll('.list .chip, .list .actions a, .list .until')].flatMap(each => {
+  const text = document.createTreeWalker(each, NodeFilter.SHOW_TEXT), broken = [];
+  for (let node; node = text.nextNode();) for (const word of node.data.matchAll(/[A-Za-z]+/g)) {
+    const range = document.createRange();
+    range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+    if (new Set([...range.getClientRects()].map(rect => rect.top)).size > 1) broken.push(word[0]);
+  }
+  return broken;
+})"""
+
+
+@pytest.mark.parametrize("width", [360, 768, 1000, 1440])
+def test_the_longest_hint_breaks_no_word_of_the_list(
+    page: Page, live_server: LiveServer, shopper: User, width: int
+) -> None:
+    a_full_list(shopper)
+    factories.issued(shopper, ago=26 * DAY, domains=("late.example.com",))
+    page.set_viewport_size({"width": width, "height": 900})
+    sign_in(page, f"{live_server.url}/", shopper.username)
+    expect(page.locator("tbody")).to_contain_text("Revoke today: it may be too late")
+    assert page.evaluate(BROKEN_WORDS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_an_empty_overview_in_every_look(page: Page, live_server: LiveServer, shopper: User) -> None:
