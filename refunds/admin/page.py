@@ -149,7 +149,8 @@ def _conditions(request: RefundRequest, at: datetime) -> dict[str, Any]:
     return {
         "then": then,
         "today": None if is_same_rule else today,
-        "has_decisive_change": bool(changed_facts(request)),
+        # What has changed since, time itself included, doesn't count then; an expired one would lapse.
+        "submission_decides": not changed_facts(request) and request.certificate.expires_at > at,
         "conditions": [ComparedCondition(each, now.get((each.column, each.text))) for each in then.conditions],
     }
 

@@ -157,7 +157,7 @@ def tell(request: RefundRequest, event: str, *, at: datetime, payout: Payout | N
 
 
 # These say on what the money was asked for and granted; the others, what holds from now on.
-_ON_SUBMISSION = frozenset({"approved", "refunded", "returned"})
+_ON_SUBMISSION = frozenset({"received", "approved", "refunded", "returned"})
 
 
 def _explained(request: RefundRequest, event: str, *, at: datetime) -> dict[str, Any]:
