@@ -317,9 +317,11 @@ def test_time_alone_does_not_warn_the_reviewer(customer: User, reviewer: User, f
     request = factories.submit(under("cn-2021-07", factories.certificate(customer)))
     frozen.move_to(NOON + 10 * DAY)
     text = page(signed_in(reviewer), address(request))
-    assert "Now: Not refundable: it was bought more than 7 days ago. That's only because time has passed." in text
+    does_not_count = "Nothing that has changed since then counts against it."
+    assert "Now: Not refundable: it was bought more than 7 days ago." in text
+    assert does_not_count in text
     Certificate.objects.filter(pk=request.certificate_id).update(paid_part=1)
-    assert "That's only because time has passed." not in page(signed_in(reviewer), address(request))
+    assert does_not_count not in page(signed_in(reviewer), address(request))
 
 
 def test_an_email_says_first_that_the_channel_has_made_a_refund_itself(customer: User, reviewer: User):
@@ -340,3 +342,15 @@ def test_an_email_about_a_revocation_explains_the_rules(customer: User):
     for text in (str(message.body), unescape(str(message.alternatives[0][0]))):
         assert all(condition.text in text for condition in (why.conditions))
         assert why.answer in text
+
+
+def test_an_email_names_the_day_on_which_a_condition_changes_only_where_it_explains_its_own_moment(
+    customer: User, reviewer: User
+):
+    request = factories.submit(cases.in_review(customer))
+    reject_refund(request.pk, answer="No.", seen=factories.seen(request), by=reviewer, at=NOON + DAY)
+    for text in email_of(request, "rejected"):
+        assert "At least 15 days left before it expires" in text
+        assert "(changes on 2027-11-03)" in text
+    for text in email_of(request, "received"):
+        assert "changes on" not in text
