@@ -7,7 +7,8 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import ngettext
@@ -53,7 +54,14 @@ class AccountAdapter(DefaultAccountAdapter):
         return super().post_login(request, user, **kwargs)
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
-        super().set_password(user, password)
+        """Raises PermissionDenied where the account's password is no longer the one this request was let in with."""
+        with transaction.atomic():
+            now = User.objects.select_for_update().get(pk=user.pk)
+            # Restoring an address makes the password useless: whoever knew it must not set another one meanwhile.
+            if (now.password, now.is_active) != (user.password, user.is_active):
+                raise PermissionDenied
+            user.set_password(password)
+            user.save(update_fields=["password"])
         devices.remember(context.request, user)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:

@@ -21,6 +21,14 @@ class SettingsForm(TidyForm, forms.ModelForm):
         fields = ["language", "time_zone"]
         widgets = {"time_zone": ZoneSelect}
 
+    def save(self, commit: bool = True) -> User:
+        """Stores these fields alone. The rest of the account was read before, and may be another by now: someone at an
+        open session must not undo an address that its owner restores at that moment."""
+        account: User = super().save(commit=False)
+        if commit:
+            account.save(update_fields=self._meta.fields)
+        return account
+
 
 class ChangeEmailForm(PanelForm):
     """Another address for the account, and the password: an open session alone must not be enough."""

@@ -1,7 +1,10 @@
 """Staff and an account's owner write to the account at the same moment: neither undoes what the other did."""
 
 import pytest
+from allauth.account import adapter
 from django.contrib.auth import password_validation
+from django.forms import models
+from django.test import Client
 from django.urls import reverse
 
 from core import email_changes
@@ -9,10 +12,11 @@ from core.email_links import EmailLink, LinkKind
 from core.models import User
 from tests.conftest import signed_in
 from tests.factories import NOON, UserFactory
-from tests.races.running import Act, overtake, overtake_unguarded
+from tests.races.running import TOO_LONG, Act, Overtaking, overtake, overtake_unguarded
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("frozen")]
 
+PASSWORD = "refund-demo"
 LOOK = (password_validation, "validate_password")
 
 
@@ -47,3 +51,51 @@ def test_control_without_guards_the_confirmed_address_is_lost(acts: tuple[Act, A
     assert overtake_unguarded(*acts, at=LOOK) == [302, "done"]
     owner.refresh_from_db()
     assert owner.email == "old@example.com"
+
+
+# --- Somebody at an open session, while the owner restores the address ---------------------------
+
+
+@pytest.fixture
+def intruder(owner: User) -> Client:
+    """At an open session, with the password, and with the address already changed."""
+    client = signed_in(owner)
+    link = EmailLink(email_changes.request_change(owner.pk, "intruder@example.com", at=NOON).pk, LinkKind.CONFIRM)
+    email_changes.confirm_change(link, at=NOON)
+    return client
+
+
+def restore(owner: User) -> Act:
+    link = EmailLink(owner.email_changes.get().pk, LinkKind.RESTORE_AFTER_CHANGE)
+    return lambda: email_changes.restore_email(link, at=NOON).email
+
+
+def is_restored(owner: User) -> bool:
+    owner.refresh_from_db()
+    return owner.email == "old@example.com" and not owner.has_usable_password()
+
+
+def test_settings_saved_meanwhile_bring_back_neither_password_nor_address(intruder: Client, owner: User) -> None:
+    page, typed = reverse("settings"), {"language": "en", "time_zone": "Europe/Berlin"}
+    race = Overtaking(
+        lambda: intruder.post(page, typed).status_code,
+        restore(owner),
+        at=(models, "construct_instance"),
+        patience=TOO_LONG,
+    )
+    assert race.outcomes == [302, "old@example.com"]
+    assert is_restored(owner)
+    assert owner.time_zone == "Europe/Berlin"
+
+
+def test_password_changed_meanwhile_is_refused(intruder: Client, owner: User) -> None:
+    page = reverse("account_change_password")
+    typed = {"oldpassword": PASSWORD, "password1": "the-intruders-own-1", "password2": "the-intruders-own-1"}
+    race = Overtaking(
+        lambda: intruder.post(page, typed).status_code,
+        restore(owner),
+        at=(adapter, "validate_password"),
+        patience=TOO_LONG,
+    )
+    assert race.outcomes == [403, "old@example.com"]
+    assert is_restored(owner)
