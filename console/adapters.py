@@ -49,6 +49,15 @@ class AccountAdapter(DefaultAccountAdapter):
         attempt.succeeded()
         return account
 
+    def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
+        """Whether this is the password of who is signed in; `user` then carries its hash as it was checked."""
+        found = self.authenticate(context.request, username=user.get_username(), password=password)
+        if found is None or found.pk != user.pk:
+            return False
+        # Looking at a password may renew its hash.
+        user.password = found.password
+        return True
+
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse:
         devices.remember(request, user)
         return super().post_login(request, user, **kwargs)

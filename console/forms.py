@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from console.zones import ZoneSelect
-from core.email_changes import EmailChangeError, SameEmail, TooManyEmailChanges
+from core.email_changes import EmailChangeError, PasswordReplaced, SameEmail, TooManyEmailChanges
 from core.email_fields import EmailFormField
 from core.forms import PanelForm, TidyForm
 from core.models import User
@@ -54,11 +54,12 @@ class ChangeEmailForm(PanelForm):
         return password
 
     def refuse(self, error: EmailChangeError) -> None:
-        """Say beside the address why it was refused."""
-        self.add_error("new_email", _REFUSED[type(error)])
+        """Say why it was refused, beside the field that it is about."""
+        self.add_error("password" if isinstance(error, PasswordReplaced) else "new_email", _REFUSED[type(error)])
 
 
 _REFUSED = {
+    PasswordReplaced: _("This isn't your current password."),
     SameEmail: _("This is your address already."),
     TooManyEmailChanges: _("You have asked for too many changes today. Try again tomorrow."),
 }

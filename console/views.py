@@ -89,7 +89,7 @@ def change_email(request: SignedInRequest) -> HttpResponse:
 
 def _requested(form: ChangeEmailForm) -> bool:
     try:
-        email_changes.request_change(form.account.pk, form.cleaned_data["new_email"], at=timezone.now())
+        email_changes.request_change(form.account, form.cleaned_data["new_email"], at=timezone.now())
     except EmailChangeError as error:
         form.refuse(error)
         return False

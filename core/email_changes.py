@@ -48,17 +48,25 @@ class TooManyEmailChanges(EmailChangeError):
     """The account has asked for as many changes within a day as it may."""
 
 
+class PasswordReplaced(EmailChangeError):
+    """The account's password is no longer the one that was checked."""
+
+
 # --- The account's own change ------------------------------------------------------------------
 
 
 @transaction.atomic
-def request_change(account_id: int, new_email: str, *, at: datetime) -> EmailChange:
+def request_change(checked: User, new_email: str, *, at: datetime) -> EmailChange:
     """Send a link to the new address, and tell the old one. An earlier request is withdrawn.
 
     If another account has the address, its owner is told instead, without a link; the person asking can't tell.
-    `new_email` is in its stored form, and the password was checked. Raises SameEmail and TooManyEmailChanges.
+    `new_email` is in its stored form, and `checked` is the account as it was when its password was checked. Raises
+    PasswordReplaced, SameEmail and TooManyEmailChanges.
     """
-    account = _lock(account_id)
+    account = _lock(checked.pk)
+    if account.password != checked.password:
+        # An owner who restores the address makes the password useless; that must not be overtaken by its last use.
+        raise PasswordReplaced(account.username)
     if new_email == account.email:
         raise SameEmail(new_email)
     if account.email_changes.filter(requested_at__gt=at - timedelta(days=1)).count() >= MOST_REQUESTS:
@@ -68,7 +76,7 @@ def request_change(account_id: int, new_email: str, *, at: datetime) -> EmailCha
     change = EmailChange.objects.create(account=account, old_email=account.email, new_email=new_email, requested_at=at)
     audit.record(account, "email_change_requested", by=account, at=at, detail=_detail(change))
     if holder := User.objects.filter(email=new_email).first():
-        key = f"account-{account_id}:email-change-{change.pk}:in-use"
+        key = f"account-{account.pk}:email-change-{change.pk}:in-use"
         context = {"username": holder.username, "new_email": new_email}
         notify(holder, "email_change_in_use", key=key, context=context, at=at)
     else:

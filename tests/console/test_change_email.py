@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
+from django.contrib.auth.hashers import make_password
 from django.core import mail
 from django.core.mail import EmailMessage
 from django.db import IntegrityError, connection, transaction
@@ -46,6 +47,11 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 def ask(client: Client, new_email: str = NEW, password: str = PASSWORD) -> HttpResponse:
     return client.post("/settings/email/", {"new_email": new_email, "password": password})
+
+
+def change_password(client: Client, password: str = PASSWORD) -> HttpResponse:
+    form = {"oldpassword": password, "password1": "a-long-and-quiet-river", "password2": "a-long-and-quiet-river"}
+    return client.post("/accounts/password/change/", form)
 
 
 def sent() -> dict[str, EmailMessage]:
@@ -252,6 +258,15 @@ def test_an_account_without_a_password_is_led_to_set_one(customer: User) -> None
     page = client.get("/settings/email/").content.decode()
     assert "/accounts/password/reset/" in page and "new_email" not in page
     assert ask(client, password="!").status_code == 422
+
+
+def test_a_password_whose_hash_is_renewed_while_it_is_checked_still_counts(customer: User) -> None:
+    for ask_for in (ask, change_password):
+        customer.password = make_password(PASSWORD, salt="short")
+        customer.save()
+        assert ask_for(signed_in(customer)).status_code == 302
+        customer.refresh_from_db()
+        assert "$short$" not in customer.password
 
 
 def test_an_address_that_was_given_up_opens_the_account_no_more(as_customer: Client, customer: User) -> None:

@@ -73,7 +73,7 @@ class Overtaking:
     Guarded, the second waits until the first is through; unguarded, it goes through in between.
     """
 
-    def __init__(self, first: Act, second: Act, *, at: tuple[ModuleType, str], patience: float) -> None:
+    def __init__(self, first: Act, second: Act, *, at: tuple[ModuleType | type, str], patience: float) -> None:
         self.has_looked, self.may_go_on = Event(), Event()
         self.first, self.second = Runner(first), Runner(second)
         with pytest.MonkeyPatch.context() as patch:
@@ -97,14 +97,14 @@ class Overtaking:
         return looked
 
 
-def overtake(first: Act, second: Act, *, at: tuple[ModuleType, str]) -> list[Any]:
+def overtake(first: Act, second: Act, *, at: tuple[ModuleType | type, str]) -> list[Any]:
     """The outcomes of both acts, the second of which must have waited for the first."""
     race = Overtaking(first, second, at=at, patience=PATIENCE)
     assert not race.was_overtaken, "the second act did not wait for the first"
     return race.outcomes
 
 
-def overtake_unguarded(first: Act, second: Act, *, at: tuple[ModuleType, str]) -> list[Any]:
+def overtake_unguarded(first: Act, second: Act, *, at: tuple[ModuleType | type, str]) -> list[Any]:
     """The outcomes of both acts without any guard, the second of which must have gone through in between."""
     with unguarded():
         race = Overtaking(first, second, at=at, patience=TOO_LONG)

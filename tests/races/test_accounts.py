@@ -7,6 +7,7 @@ from django.forms import models
 from django.test import Client
 from django.urls import reverse
 
+from console.adapters import AccountAdapter
 from core import email_changes
 from core.email_links import EmailLink, LinkKind
 from core.models import User
@@ -31,7 +32,7 @@ def acts(owner: User) -> tuple[Act, Act]:
     staff = signed_in(UserFactory(username="root", is_staff=True, is_superuser=True))
     page = reverse("admin:auth_user_password_change", args=[owner.pk])
     typed = {"password1": "set-by-staff-1", "password2": "set-by-staff-1", "usable_password": "true"}
-    link = EmailLink(email_changes.request_change(owner.pk, "new@example.com", at=NOON).pk, LinkKind.CONFIRM)
+    link = EmailLink(email_changes.request_change(owner, "new@example.com", at=NOON).pk, LinkKind.CONFIRM)
     return (
         lambda: staff.post(page, {**typed, "set-password": "1"}).status_code,
         lambda: email_changes.confirm_change(link, at=NOON).state,
@@ -60,7 +61,7 @@ def test_control_without_guards_the_confirmed_address_is_lost(acts: tuple[Act, A
 def intruder(owner: User) -> Client:
     """At an open session, with the password, and with the address already changed."""
     client = signed_in(owner)
-    link = EmailLink(email_changes.request_change(owner.pk, "intruder@example.com", at=NOON).pk, LinkKind.CONFIRM)
+    link = EmailLink(email_changes.request_change(owner, "intruder@example.com", at=NOON).pk, LinkKind.CONFIRM)
     email_changes.confirm_change(link, at=NOON)
     return client
 
@@ -99,3 +100,16 @@ def test_password_changed_meanwhile_is_refused(intruder: Client, owner: User) ->
     )
     assert race.outcomes == [403, "old@example.com"]
     assert is_restored(owner)
+
+
+def test_address_change_asked_for_meanwhile_is_refused(intruder: Client, owner: User) -> None:
+    typed = {"new_email": "again@example.com", "password": PASSWORD}
+    race = Overtaking(
+        lambda: intruder.post(reverse("change_email"), typed).status_code,
+        restore(owner),
+        at=(AccountAdapter, "reauthenticate"),
+        patience=TOO_LONG,
+    )
+    assert race.outcomes == [422, "old@example.com"]
+    assert is_restored(owner)
+    assert not owner.email_changes.filter(new_email="again@example.com").exists()
