@@ -102,8 +102,8 @@ class JobAdmin(Desk):
 
 @transaction.atomic
 def _try_again(pk: int, *, by: User, at: datetime) -> bool:
-    job = Job.objects.select_for_update().get(pk=pk)
-    if job.state != Job.State.GIVEN_UP:
+    job = Job.objects.select_for_update().filter(pk=pk).first()
+    if job is None or job.state != Job.State.GIVEN_UP:  # gone, since done jobs of some kinds are removed after a week
         return False
     jobs.try_again(job)
     audit.record(job, "try_again", by=by, at=at, note=job.last_error[:500], detail={"attempts": job.attempts})
