@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -103,7 +104,8 @@ def _changes(order: SpooledOrder, stored: list[dict[str, Any]] | None) -> Iterat
         yield Problem(order.first.line, "order_number", "is of an order that the console has from elsewhere")
         return
     left = list(stored)
-    changed = [row for row in order.rows if not _take(left, row.values)]
+    rows = [row if row.names_policy else _with_policy(row, stored[0]["policy"]) for row in order.rows]
+    changed = [row for row in rows if not _take(left, row.values)]
     for row in changed:
         before = next(
             (old for old in left if old["instance_id"] == row.values["instance_id"]), left[0] if left else None
@@ -135,6 +137,11 @@ def _other_account(payer: Payer, account: BankAccount | None) -> str:
         return "" if payer_of(account) == payer else "is not the one that was imported, with its bank_holder"
     except AccountUnreadable:
         return "cannot be compared: none of KEY_ENCRYPTION_KEYS opens the one that was imported"
+
+
+def _with_policy(row: Row, policy: str) -> Row:
+    """A row that names no policy, under the one that its order keeps."""
+    return replace(row, values={**row.values, "policy": policy})
 
 
 def _take(rows: list[dict[str, Any]], row: dict[str, Any]) -> bool:

@@ -65,6 +65,8 @@ class Row:
     handover: Handover | None
     # The account of the order's bank payment. Kept apart: the values stay readable in the database.
     payer: Payer = NO_PAYER
+    # Whether it names a policy itself; else it has that of new purchases, which may change until it comes in again.
+    names_policy: bool = True
 
     @property
     def number(self) -> str:
@@ -97,13 +99,14 @@ class _Reading:
         taken |= {name: self.take(name, partial(values.amount, written=written)) for name in AMOUNTS}
         taken["payments"] = self.take("payments", partial(values.payments, written=written))
         taken["policy"] = self.take("policy", partial(values.policy, known=self.rules.policies))
+        names_policy = bool(taken["policy"])
         taken["policy"] = taken["policy"] or self.rules.default_policy
         handover = self.take("certificate", self._certificate)
         # A path and the text itself are the same certificate.
         taken["certificate"] = handover and handover.fingerprint
         if handover and not taken["domains"]:
             taken["domains"] = self.take("certificate", lambda _: domain_names(handover.names)) or []
-        return Row(self.raw.line, taken, handover, self._payer())
+        return Row(self.raw.line, taken, handover, self._payer(), names_policy)
 
     def _payer(self) -> Payer:
         holder, number = self.take("bank_holder", values.bank_holder), self.take("bank_account", values.bank_account)

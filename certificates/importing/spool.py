@@ -181,13 +181,13 @@ class Spool:
 
 
 def _written(row: Row) -> str:
-    kept = [row.values, row.handover and asdict(row.handover), _sealed(row.payer)]
+    kept = [row.values, row.handover and asdict(row.handover), _sealed(row.payer), row.names_policy]
     return json.dumps(kept, default=datetime.isoformat)
 
 
 def _read(line: int, content: str) -> Row:
-    values, handover, payer = json.loads(content)
-    return Row(line, values, handover and _handover(handover), _opened(payer))
+    values, handover, payer, names_policy = json.loads(content)
+    return Row(line, values, handover and _handover(handover), _opened(payer), names_policy)
 
 
 def _sealed(payer: Payer) -> str:

@@ -36,6 +36,16 @@ def test_the_same_file_again_changes_nothing(folder: Path):
     assert not [query for query in queries.captured_queries if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
 
 
+def test_rows_without_a_policy_are_known_after_new_purchases_take_another(folder: Path, settings: Any):
+    file = write_csv(folder / "one.csv", [row(domains=name) for name in ("a.example.com", "b.example.com")])
+    run(file)
+    settings.REFUND_POLICY = "intl-2026-03"
+    assert run(file).out.endswith("2 rows known already.")
+    assert Order.objects.get().policy == "intl-2021"
+    named = write_csv(folder / "named.csv", [row(domains="a.example.com", policy="intl-2026-03")])
+    assert run(named).problems[0] == "line 2: policy: was imported as intl-2021 and is now intl-2026-03"
+
+
 def test_rows_are_known_in_any_order_and_in_part(folder: Path):
     rows = [row(domains=name) for name in ("a.example.com", "b.example.com", "c.example.com")]
     run(write_csv(folder / "all.csv", rows))
