@@ -19,7 +19,7 @@ from refunds.models import PolicyTrial
 from refunds.rules.policies import POLICIES, Policy
 from refunds.rules.printed import answer_in_words, differences_between, rows_of
 from refunds.rules.table import Outcome, Review, TableError
-from refunds.services.trials import start_trial
+from refunds.services.trials import is_running, start_trial
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ def _trial(policy: Policy, by: User) -> dict[str, Any]:
     """The newest trial of a policy: what is counted so far, what differs first."""
     trial = PolicyTrial.objects.filter(policy=policy.name).order_by("-id").first()
     if trial is None:
-        return {"trial": None}
+        return {"trial": None, "is_running": False}
     known = Certificate.objects.in_bulk([pk for some in trial.examples.values() for pk in some])
     counted = [_counted(key, number, trial, known, by) for key, number in trial.counts.items()]
     counted.sort(key=lambda each: (not each.differs, -each.number))
-    return {"trial": trial, "counted": counted, "examined": sum(trial.counts.values())}
+    return {"trial": trial, "is_running": is_running(trial), "counted": counted, "examined": sum(trial.counts.values())}
 
 
 def _counted(key: str, number: int, trial: PolicyTrial, known: dict[int, Certificate], by: User) -> Counted:

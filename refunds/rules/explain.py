@@ -160,6 +160,8 @@ class Placeholders(Mapping[str, str]):
         """The last day to request the refund, also where the revocation still comes first."""
         if self.assessment.needs_revocation:
             return self.case.last_day_to_request_once_revoked()
+        if self.assessment.outcome == Outcome.NOT_YET:
+            return last_day_before(self.assessment.changes_at)
         # `assess` names the expiration day also where the certificate expires as it begins.
         request_by = self.assessment.request_by
         return request_by and min(request_by, self.case.last_day_before_expiration())

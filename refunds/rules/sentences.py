@@ -97,7 +97,8 @@ _RULES: Mapping[str, Sentences] = MappingProxyType(
             ),
             gettext_lazy("Not refundable yet: about to be issued"),
             gettext_lazy(
-                "Wait until the certificate is issued. If it's then revoked in time, you can request a refund."
+                "Wait until the certificate is issued. If it's then revoked in time, you can request a refund until "
+                "%(request_by)s."
             ),
         ),
         Rule.UNISSUED_IMMEDIATE: Sentences(

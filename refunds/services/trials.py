@@ -11,7 +11,7 @@ from django.db import transaction
 
 from certificates.models import Certificate
 from core import jobs
-from core.models import User
+from core.models import Job, User
 from refunds.models import PolicyTrial
 from refunds.rules.assess import assess
 from refunds.rules.facts import facts_of
@@ -28,9 +28,15 @@ def start_trial(policy: str, *, by: User, at: datetime) -> PolicyTrial:
     trial, is_new = PolicyTrial.objects.get_or_create(
         policy=policy, finished_at=None, defaults={"requested_by": by, "at": at}
     )
-    if is_new:
-        jobs.enqueue("try_policy", key=str(trial.pk), payload={"trial": trial.pk})
+    if is_new or not is_running(trial):
+        # One that was given up goes on from where it was.
+        jobs.enqueue_again("try_policy", key=str(trial.pk), payload={"trial": trial.pk})
     return trial
+
+
+def is_running(trial: PolicyTrial) -> bool:
+    """Whether a worker will carry the trial on."""
+    return Job.objects.filter(key=f"try_policy:{trial.pk}", state=Job.State.QUEUED).exists()
 
 
 def try_policy(payload: dict[str, Any], *, at: datetime) -> Any:

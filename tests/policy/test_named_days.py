@@ -45,7 +45,10 @@ def days_by_trying(facts: Facts, at: datetime) -> set[tuple[str, date]]:
         return days_of_refusal(facts, now, today)
     if now.outcome == Outcome.YES:
         return days_of_support(facts, now, today)
-    return days_of_revocation(facts, now, today) if now.stage in {Stage.ISSUED, Stage.REVOKING} else set()
+    if now.stage in {Stage.ISSUED, Stage.REVOKING}:
+        return days_of_revocation(facts, now, today)
+    whole = to_the_end_of_the_day(facts)
+    return {(REQUEST, last_day(today, last_day_of(facts), lambda day: asked_on(whole, day).rule == now.rule))}
 
 
 def days_of_support(facts: Facts, now: Assessment, today: date) -> set[tuple[str, date]]:

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from certificates.models import Order
 from core import jobs
-from core.models import User
+from core.models import Job, User
 from refunds.admin import policies as desk_policies
 from refunds.models import PolicyTrial
 from refunds.rules.policies import POLICIES, Policy
@@ -212,6 +212,17 @@ def test_a_trial_that_runs_is_not_started_twice(as_reviewer: Client, stock: None
     run_jobs()
     as_reviewer.post(f"{PAGE}?policy=cn-2021-07")
     assert PolicyTrial.objects.count() == 2
+
+
+def test_a_trial_whose_job_was_given_up_is_carried_on_by_starting_it_again(as_reviewer: Client, stock: None):
+    as_reviewer.post(f"{PAGE}?policy=intl-2026-03")
+    button = "Start a trial"
+    assert button not in words(as_reviewer.get(PAGE, {"policy": "intl-2026-03"}))
+    Job.objects.filter(kind="try_policy").update(state=Job.State.GIVEN_UP)
+    assert button in words(as_reviewer.get(PAGE, {"policy": "intl-2026-03"}))
+    as_reviewer.post(f"{PAGE}?policy=intl-2026-03")
+    run_jobs()
+    assert PolicyTrial.objects.get().finished_at
 
 
 def test_a_trial_of_an_empty_database_ends(as_reviewer: Client):
