@@ -1,3 +1,5 @@
+"""What can stand in the way of an act on a certificate, each turned into a sentence at the edge."""
+
 from datetime import date
 
 from certificates.orders import PaymentLine

@@ -1,3 +1,8 @@
+"""The states of certificates, orders at an authority and revocations, the moves between them, and the names of kinds.
+
+What a page shows may differ from what's stored: `shown_state` adds what dates alone bring about.
+"""
+
 from datetime import datetime, timedelta
 
 from django.db import models

@@ -1,3 +1,5 @@
+"""Leaving the database before a process is forked."""
+
 from django.db import connections
 
 

@@ -1,3 +1,5 @@
+"""The forms of the settings page."""
+
 from typing import Any
 
 from allauth.account import forms as allauth

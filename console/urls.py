@@ -1,3 +1,5 @@
+"""Every address of the console. Each floor below has its own; what's named here belongs to none of them."""
+
 from allauth.account import urls as account_urls
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin

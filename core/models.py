@@ -1,3 +1,5 @@
+"""Accounts, and what every floor stands on: the audit trail, jobs for the worker, and emails that wait to be sent."""
+
 import zoneinfo
 from typing import Any, ClassVar
 

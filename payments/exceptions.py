@@ -1,3 +1,5 @@
+"""What can stand in the way of a payment or payout, each turned into a sentence at the edge."""
+
 from typing import Any
 
 

@@ -1,3 +1,5 @@
+"""Channels, the states of payouts and the moves between them, and the kinds of ledger entries and differences."""
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 

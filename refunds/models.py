@@ -1,3 +1,5 @@
+"""Refund requests, the decisions on them, and trials of a policy."""
+
 import secrets
 import uuid
 from datetime import datetime

@@ -1,3 +1,5 @@
+"""The states of a refund request and the moves between them, reasons, and verdicts."""
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 

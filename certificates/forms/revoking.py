@@ -1,3 +1,5 @@
+"""The form that revokes a certificate."""
+
 from typing import Any
 
 from django import forms

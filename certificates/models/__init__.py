@@ -1,8 +1,9 @@
-from certificates.models.applications import Application, Enrollment, Revocation
+from certificates.models.applications import Application, Enrollment
 from certificates.models.authorities import AcmeAccount, CaIssuer, CaOrder
 from certificates.models.catalogue import Product, Voucher
 from certificates.models.certificates import Certificate, Domain, SearchTerm, new_instance_id, place_in_list
 from certificates.models.orders import ImportedRow, Order, OrderPayment, Share
+from certificates.models.revocations import Revocation
 
 __all__ = [
     "AcmeAccount",

@@ -1,3 +1,5 @@
+"""`manage.py check_ledger`: prove the books of all floors in one moment of the database."""
+
 import sys
 from collections.abc import Iterator
 from typing import Any

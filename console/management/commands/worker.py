@@ -1,3 +1,5 @@
+"""`manage.py worker`: carry out jobs, send emails, and do what time alone makes due."""
+
 import logging
 from argparse import ArgumentParser
 from datetime import timedelta

@@ -1,3 +1,5 @@
+"""`manage.py rotate_keys`: encrypt every secret in the database with the newest key."""
+
 from collections.abc import Iterator
 from typing import Any
 
