@@ -15,9 +15,9 @@ from certificates.wording import kind_of
 from console.rows import links_to, note_of, state_mark
 from core.clock import zone_label
 from refunds.models import RefundRequest
-from refunds.parts import came_back_among
+from refunds.pages.payments_back import came_back_among
+from refunds.pages.timeline import is_checked
 from refunds.rules.situation import situation_of
-from refunds.timeline import is_checked
 from refunds.wording import FOUND_SHORT
 
 # In the order of a certificate's life.

@@ -25,7 +25,7 @@ from core.models import User
 from core.prepared import Late, Prepared
 from core.text import read_search
 from refunds.models import RefundRequest
-from refunds.parts import came_back_among
+from refunds.pages.payments_back import came_back_among
 
 PAGE_SIZE = 20
 # Seconds; a digest of what is shown makes most answers empty.

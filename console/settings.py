@@ -197,8 +197,8 @@ REFUND_POLICY = env.text("REFUND_POLICY", "intl-2021")
 # The names of the policies that an imported order may have been made under.
 ORDER_POLICIES = "refunds.rules.policies.known_policies"
 # What revoking or deleting a certificate means for its refund.
-REFUND_PROSPECTS = "refunds.prospects.prospects_of"
-REVOCATION_ALLOWANCE = "refunds.prospects.revocation_allowance_of"
+REFUND_PROSPECTS = "refunds.for_certificates.prospects_of"
+REVOCATION_ALLOWANCE = "refunds.for_certificates.revocation_allowance_of"
 
 JOB_HANDLERS = {
     "send_mail": "core.mail.send_notice",

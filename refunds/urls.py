@@ -1,6 +1,6 @@
 from django.urls import path
 
-from refunds import views
+from refunds.pages import views
 
 urlpatterns = [
     path("certificates/<str:instance_id>/refund/", views.request_refund, name="request_refund"),

@@ -2,8 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from refunds.pages.progress import Standing
 from refunds.rules.table import Review
-from refunds.standing import Standing
 from refunds.states import LapseCause, RequestState
 
 # While a request is open, a refund that the channel made may be the one that was asked for.

@@ -7,7 +7,7 @@ import pytest
 from certificates import hooks
 from certificates.models import Certificate
 from core.models import User
-from refunds.prospects import prospects_of
+from refunds.for_certificates import prospects_of
 from refunds.rules.policies import Rule
 from tests import factories
 from tests.customer import requests

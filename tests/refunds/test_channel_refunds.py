@@ -30,8 +30,8 @@ from payments.services import (
 from payments.services.already_refunded import hand_over_refunded
 from payments.services.ordering import Part
 from refunds.exceptions import RefundedOutside, RequestMoved
+from refunds.for_certificates import prospects_of
 from refunds.models import Decision, RefundRequest
-from refunds.prospects import prospects_of
 from refunds.rules import table
 from refunds.rules.assess import Assessment
 from refunds.rules.offer import Offer, offer

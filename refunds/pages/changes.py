@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.money import format_money
-from refunds.parts import parts_from
+from refunds.pages.payments_back import parts_from
 from refunds.rules.assess import Warning
 from refunds.rules.explain import name_of, warning_in_words
 from refunds.rules.policies import POLICIES

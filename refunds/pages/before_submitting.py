@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from certificates.models import Certificate
 from certificates.states import APPLICATION_RUNNING, AT_AUTHORITY, CertificateState
-from refunds.parts import Part
+from refunds.pages.payments_back import Part
 from refunds.rules.assess import Assessment
 from refunds.rules.explain import review_in_words
 from refunds.rules.policies import Policy

@@ -19,8 +19,7 @@ from certificates.models import Certificate
 from core.paging import page_of
 from core.requests import SignedInRequest, show_panel, wants_fragment
 from payments.exceptions import PaymentsError
-from refunds import panel, records, services, summary
-from refunds.changes import Change, changes_between
+from refunds import services, summary
 from refunds.exceptions import (
     AlreadyRequested,
     FactsChanged,
@@ -30,14 +29,16 @@ from refunds.exceptions import (
     RequestMoved,
     SummaryChanged,
 )
-from refunds.forms import ReasonForm
 from refunds.models import RefundRequest
+from refunds.pages import panel, records
+from refunds.pages.changes import Change, changes_between
+from refunds.pages.reason_form import ReasonForm
+from refunds.pages.timeline import is_checked
 from refunds.rules.policies import POLICIES
 from refunds.rules.printed import rows_of
 from refunds.rules.situation import Situation, situation_of, situation_with
 from refunds.states import Reason, RequestState
 from refunds.summary import Form, Summary
-from refunds.timeline import is_checked
 
 logger = logging.getLogger(__name__)
 

@@ -14,16 +14,17 @@ from certificates.wording import STATE_MARKS as CERTIFICATE_MARKS
 from certificates.wording import kind_of
 from core.email_addresses import shown_email
 from core.templatetags.console_format import chip
-from refunds import summary, terms
+from refunds import summary
 from refunds.models import RefundRequest
-from refunds.parts import Part, parts_from, parts_of, payment
+from refunds.pages import before_submitting
+from refunds.pages.payments_back import Part, parts_from, parts_of, payment
+from refunds.pages.progress import Standing
+from refunds.pages.timeline import stands
 from refunds.rules.explain import review_in_words
 from refunds.rules.policies import Rule
 from refunds.rules.situation import Situation, found_in_words
-from refunds.standing import Standing
 from refunds.states import Reason, RequestState
 from refunds.summary import Form
-from refunds.timeline import stands
 from refunds.wording import CAME_BACK, CAME_BACK_MARK, STATE_MARKS
 
 # --- Every panel -------------------------------------------------------------------------------
@@ -75,11 +76,11 @@ def terms_of(situation: Situation, signed: Form | None) -> dict[str, Any]:
         "summary": shown,
         "explanation": situation.explanation,
         "parts": parts,
-        "review": terms.review_of(assessment, situation.policy),
-        "when": terms.when_in_words(assessment, certificate, parts),
+        "review": before_submitting.review_of(assessment, situation.policy),
+        "when": before_submitting.when_in_words(assessment, certificate, parts),
         "payments": [payment(part) for part in parts],
         "warnings": situation.explanation.warnings,
-        "meanwhile": terms.meanwhile(assessment, certificate),
+        "meanwhile": before_submitting.meanwhile(assessment, certificate),
         "reasons": Reason.choices,
     }
 

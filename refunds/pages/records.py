@@ -14,15 +14,15 @@ from django.utils.translation import gettext as _
 from core.business_days import is_announced
 from core.clock import service_day
 from refunds.models import RefundRequest
-from refunds.panel import request_chip, request_facts
-from refunds.parts import Part, came_back_among, parts_of
+from refunds.pages.panel import request_chip, request_facts
+from refunds.pages.payments_back import Part, came_back_among, parts_of
+from refunds.pages.timeline import Event, history_of, is_checked, next_of
 from refunds.rules.explain import explain
 from refunds.rules.offer import Offer
 from refunds.rules.sentences import PROVISIONAL_NOTE
 from refunds.rules.situation import situation_with
 from refunds.services import certificates_undecided
 from refunds.states import ENDED_UNPAID, MONEY_ORDERED, OPEN, UNDECIDED, RequestState
-from refunds.timeline import Event, history_of, is_checked, next_of
 from refunds.wording import FOUND_SHORT
 
 # Seconds between two questions of a page that shows a request in motion.

@@ -13,11 +13,11 @@ from core.models import AuditEntry
 from core.money import format_money
 from core.templatetags.console_format import moment
 from refunds.models import RefundRequest
-from refunds.parts import Part, in_a_sentence, parts_of, payment
+from refunds.pages.payments_back import Part, in_a_sentence, parts_of, payment
+from refunds.pages.progress import Standing
 from refunds.rules.explain import review_in_words
 from refunds.rules.policies import POLICIES
 from refunds.services import undecided_refunds
-from refunds.standing import Standing
 from refunds.states import UNDECIDED, LapseCause, Reason, RequestState
 from refunds.wording import (
     ACTS,

@@ -1,0 +1,1 @@
+"""The customer's pages of refunds: the panel, the records, and what they say."""
