@@ -1,13 +1,13 @@
 """What a customer is shown before buying, carried by the form so that nobody buys on terms they have not seen."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.core import signing
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from core import signed_forms
 from core.models import User
 from core.money import format_money
 
@@ -67,17 +67,16 @@ def new_form(account: User, basket: Basket, quote: Quote) -> Form:
 
 def sign(form: Form) -> str:
     """The form as a text that nobody can alter."""
-    return signing.dumps({**asdict(form), "key": form.key.hex}, salt=SALT, compress=True)
+    return signed_forms.sign(form, salt=SALT)
 
 
 def read(token: str, account: User) -> Form | None:
-    """The form that was signed, or None when it is not one of ours for this account."""
-    try:
-        data = signing.loads(token, salt=SALT)
-        form = Form(data["account_id"], UUID(data["key"]), Basket(**data["basket"]), Quote(**data["quote"]))
-    except (signing.BadSignature, KeyError, TypeError, ValueError):
-        return None
-    return form if form.account_id == account.pk else None
+    """The form that was signed, or None if it isn't one of ours for this account."""
+    return signed_forms.read(token, _form, salt=SALT, account_id=account.pk)
+
+
+def _form(data: dict[str, Any]) -> Form:
+    return Form(data["account_id"], data["key"], Basket(**data["basket"]), Quote(**data["quote"]))
 
 
 # --- What has changed --------------------------------------------------------------------------

@@ -17,11 +17,12 @@ from core.models import Job, User
 from payments.models import Payment
 from payments.money import share_out
 from refunds.models import RefundRequest
+from refunds.pages.request_form import new_form
 from refunds.rules.facts import facts_of
 from refunds.rules.situation import situation_of
 from refunds.services import request_refund, review_token
+from refunds.services.agreed import summarise
 from refunds.states import Reason
-from refunds.summary import new_form, summarise
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # noon in the service's zone, a Monday
 

@@ -30,6 +30,7 @@ from payments.services import (
 )
 from payments.states import UNDER_WAY, Channel, PayoutState
 from refunds.models import RefundRequest
+from refunds.pages.request_form import new_form
 from refunds.rules.facts import facts_of
 from refunds.rules.situation import situation_of
 from refunds.services import (
@@ -41,8 +42,8 @@ from refunds.services import (
     request_refund,
     review_token,
 )
+from refunds.services.agreed import summarise
 from refunds.states import Reason, RequestState
-from refunds.summary import new_form, summarise
 
 PAYER = Payer("Example Trading Ltd", "GB82WEST12345698765432")
 

@@ -14,7 +14,7 @@ from refunds.rules.assess import Warning
 from refunds.rules.explain import name_of, warning_in_words
 from refunds.rules.policies import POLICIES
 from refunds.rules.table import Review
-from refunds.summary import Summary, differences
+from refunds.services.agreed import Summary, differences
 from refunds.wording import REVIEWS
 
 

@@ -14,17 +14,17 @@ from certificates.wording import STATE_MARKS as CERTIFICATE_MARKS
 from certificates.wording import kind_of
 from core.email_addresses import shown_email
 from core.templatetags.console_format import chip
-from refunds import summary
 from refunds.models import RefundRequest
-from refunds.pages import before_submitting
+from refunds.pages import before_submitting, request_form
 from refunds.pages.payments_back import Part, parts_from, parts_of, payment
 from refunds.pages.progress import Standing
+from refunds.pages.request_form import Form
 from refunds.pages.timeline import stands
 from refunds.rules.explain import review_in_words
 from refunds.rules.policies import Rule
 from refunds.rules.situation import Situation, found_in_words
+from refunds.services.agreed import summarise
 from refunds.states import Reason, RequestState
-from refunds.summary import Form
 from refunds.wording import CAME_BACK, CAME_BACK_MARK, STATE_MARKS
 
 # --- Every panel -------------------------------------------------------------------------------
@@ -67,12 +67,12 @@ def request_facts(
 
 def terms_of(situation: Situation, signed: Form | None) -> dict[str, Any]:
     """What both steps show; `signed` is the form that came back, None for one that is handed out first."""
-    certificate, assessment, shown = situation.certificate, situation.assessment, summary.summarise(situation)
-    form = replace(signed, summary=shown) if signed else summary.new_form(certificate, shown)
+    certificate, assessment, shown = situation.certificate, situation.assessment, summarise(situation)
+    form = replace(signed, summary=shown) if signed else request_form.new_form(certificate, shown)
     parts = parts_from(shown.channels, shown.currency)
     return {
         **certificate_facts(certificate, situation.at),
-        "token": summary.sign(form),
+        "token": request_form.sign(form),
         "summary": shown,
         "explanation": situation.explanation,
         "parts": parts,

@@ -15,8 +15,8 @@ from payments.services import is_with_staff
 from payments.states import Channel, PayoutState
 from refunds.models import RefundRequest
 from refunds.pages.progress import STILL_OWED, Standing, standing_of, standing_to_come
+from refunds.services.agreed import channels_of
 from refunds.states import RequestState
-from refunds.summary import channels_of
 from refunds.wording import CAME_BACK_SHORT, PART_COMES, PART_COMES_TO_BALANCE, PART_STATES, PART_STATES_ANEW
 
 

@@ -19,7 +19,7 @@ from certificates.models import Certificate
 from core.paging import page_of
 from core.requests import SignedInRequest, show_panel, wants_fragment
 from payments.exceptions import PaymentsError
-from refunds import services, summary
+from refunds import services
 from refunds.exceptions import (
     AlreadyRequested,
     FactsChanged,
@@ -30,15 +30,15 @@ from refunds.exceptions import (
     SummaryChanged,
 )
 from refunds.models import RefundRequest
-from refunds.pages import panel, records
+from refunds.pages import panel, records, request_form
 from refunds.pages.changes import Change, changes_between
-from refunds.pages.reason_form import ReasonForm
+from refunds.pages.request_form import Form, ReasonForm
 from refunds.pages.timeline import is_checked
 from refunds.rules.policies import POLICIES
 from refunds.rules.printed import rows_of
 from refunds.rules.situation import Situation, situation_of, situation_with
+from refunds.services.agreed import Summary, summarise
 from refunds.states import Reason, RequestState
-from refunds.summary import Form, Summary
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def request_refund(request: SignedInRequest, instance_id: str) -> HttpResponse:
     """Step 1 on GET. A POST goes on to step 2, back to step 1, or submits; the form itself carries the steps."""
     certificate = owned_certificate(request, instance_id)
     if request.method == "POST":
-        signed = summary.read(request.POST.get("form", ""), certificate)
+        signed = request_form.read(request.POST.get("form", ""), certificate)
         return _take_step(request, certificate, Sent(ReasonForm(request.POST), signed, request.POST.get("step", "")))
     situation = situation_of(certificate, timezone.now())
     if not situation.can_request:
@@ -152,7 +152,7 @@ def _answer_step(request: SignedInRequest, situation: Situation, sent: Sent) -> 
         return _show_step(request, 1, situation, sent)
     if not sent.form.is_valid():
         return _show_step(request, 1, situation, sent, status=UNPROCESSABLE)
-    is_as_seen = sent.signed is not None and sent.signed.summary == summary.summarise(situation) and sent.step != SUBMIT
+    is_as_seen = sent.signed is not None and sent.signed.summary == summarise(situation) and sent.step != SUBMIT
     return _show_step(request, 2, situation, sent, status=200 if is_as_seen else CONFLICT)
 
 
@@ -186,7 +186,7 @@ def _show_obstacle(
         context |= {
             "was_sent": True,
             "own_words": sent.own_words,
-            "changes": sent.changes_to(summary.summarise(situation)),
+            "changes": sent.changes_to(summarise(situation)),
         }
     return show_panel(request, template, _("Refund Application"), context, status=status)
 

@@ -24,8 +24,8 @@ from refunds.rules.assess import Assessment
 from refunds.rules.situation import Situation, situation_of
 from refunds.rules.table import Review
 from refunds.services import found, steps
+from refunds.services.agreed import Summary, summarise
 from refunds.states import CANCELLABLE, LIVE, Reason
-from refunds.summary import Summary, summarise
 
 
 @transaction.atomic

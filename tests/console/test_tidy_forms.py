@@ -25,7 +25,7 @@ from core.models import User
 from core.text import read_search
 from payments.channels.bank import LARGEST_ANSWER
 from refunds.admin.bulk import LIMIT
-from refunds.pages.reason_form import ReasonForm
+from refunds.pages.request_form import ReasonForm
 from tests import factories
 from tests.conftest import signed_in
 from tests.lifecycle.applying import OV, address, bought

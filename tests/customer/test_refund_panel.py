@@ -296,7 +296,7 @@ REFUSALS = {
         "What you can do You can keep using the certificate until it expires on 2027-10-25.",
     ],
     Rule.VALIDATED_UNISSUED: [
-        "approved on 2026-11-23 What you can do Wait until the certificate is issued.",
+        "approved on 2026-11-23 Last day to request the refund",
     ],
     Rule.UNISSUED_TOO_LATE: [
         "Not met: Bought no more than 5 days ago, or at least 15 days left before it expires "

@@ -16,9 +16,9 @@ from core.text import drop_invisible
 from payments.models import Payment
 from refunds.exceptions import MayNotRequest
 from refunds.models import RefundRequest
+from refunds.pages.request_form import Form, new_form, read, sign
 from refunds.pages.views import AT_ODDS
 from refunds.states import Reason, RequestState
-from refunds.summary import Form, new_form, read, sign
 from tests import factories
 from tests.conftest import signed_in
 from tests.customer.pages import announces, chosen, field, is_step, opened, panel_of, press, words

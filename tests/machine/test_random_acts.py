@@ -34,8 +34,8 @@ from refunds.rules.assess import assess
 from refunds.rules.facts import facts_of
 from refunds.rules.situation import situation_of
 from refunds.services import approve_refund, cancel_refund, fail_refund, lapse_overdue, reject_refund, request_refund
+from refunds.services.agreed import Summary, summarise
 from refunds.states import Reason, RequestState
-from refunds.summary import Summary, summarise
 from tests import factories
 from tests.factories import NOON
 from tests.invariants import broken

@@ -16,8 +16,8 @@ from refunds.models import RefundRequest
 from refunds.rules.situation import situation_of
 from refunds.services import customer as customers
 from refunds.services import request_refund
+from refunds.services.agreed import summarise
 from refunds.states import Reason
-from refunds.summary import summarise
 from tests import factories
 from tests.factories import NOON
 from tests.invariants import broken

@@ -26,8 +26,8 @@ from refunds.rules.facts import facts_of, moment_of
 from refunds.rules.policies import Rule
 from refunds.rules.situation import situation_of
 from refunds.services import cancel_refund, request_refund
+from refunds.services.agreed import Summary, summarise
 from refunds.states import Reason, RequestState
-from refunds.summary import Summary, summarise
 from tests import factories
 from tests.factories import NOON
 from tests.refunds import cases

@@ -1,13 +1,20 @@
-"""The Refund Reasons, as a form."""
+"""The form of the Refund Application panel: the reason, and what it carries of what its reader was shown."""
 
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID, uuid4
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from certificates.models import Certificate
+from core import signed_forms
 from core.forms import PanelForm
 from refunds.models import LONGEST_REASON
+from refunds.services.agreed import Summary
 from refunds.states import Reason
+
+SALT = "refunds.form"
 
 
 class ReasonForm(PanelForm):
@@ -37,3 +44,38 @@ class ReasonForm(PanelForm):
             words = _("The text has %(length)d characters; at most %(most)d fit. Shorten it by %(over)d.")
             numbers = {"length": length, "most": LONGEST_REASON, "over": length - LONGEST_REASON}
             self.add_error("reason_text", words % numbers)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form as it was handed out: to whom, for which certificate, showing what, under which key."""
+
+    account_id: int
+    instance_id: str
+    key: UUID
+    summary: Summary
+
+
+def new_form(certificate: Certificate, summary: Summary) -> Form:
+    return Form(certificate.account_id, certificate.instance_id, uuid4(), summary)
+
+
+def sign(form: Form) -> str:
+    """The form as a text that nobody can alter."""
+    return signed_forms.sign(form, salt=SALT)
+
+
+def read(token: str, certificate: Certificate) -> Form | None:
+    """The form that was signed, or None if it isn't one of ours for this certificate and its account."""
+    form = signed_forms.read(token, _form, salt=SALT, account_id=certificate.account_id)
+    return form if form and form.instance_id == certificate.instance_id else None
+
+
+def _form(data: dict[str, Any]) -> Form:
+    summary = data["summary"]
+    carried = {
+        **summary,
+        "channels": tuple((channel, amount) for channel, amount in summary["channels"]),
+        "warnings": tuple(summary["warnings"]),
+    }
+    return Form(data["account_id"], data["instance_id"], data["key"], Summary(**carried))
