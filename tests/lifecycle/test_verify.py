@@ -116,7 +116,9 @@ def test_panel_says_that_the_authority_is_silent(as_customer: Client, customer: 
     assert "has not answered since 2026-11-23 12:00" in shown(as_customer, certificate)
 
 
-@pytest.mark.parametrize(("level", "next_one"), [(Level.DV, "issues the certificate now"), (Level.OV, "staff are checking")])
+@pytest.mark.parametrize(
+    ("level", "next_one"), [(Level.DV, "issues the certificate now"), (Level.OV, "staff are checking")]
+)
 def test_panel_says_what_comes_after_the_proof(
     as_customer: Client, customer: User, authority: FakeAuthority, level: str, next_one: str
 ) -> None:
