@@ -29,17 +29,23 @@ class Question:
     """Rows that contradict others, if there are any; `what` may name their fields and annotations in braces."""
 
     def __init__(self, rows: QuerySet, what: str) -> None:
-        fields = [name for _, name, _, _ in Formatter().parse(what) if name]
-        asked = rows.order_by("pk").values("pk", *fields)
         self.table, self.what = rows.model._meta.db_table, what
-        self.columns = ["pk", *dict.fromkeys(fields)]
-        self.query = Prepared(asked)
+        self.columns = _columns(what)
+        self.query = Prepared(_asked(rows, self.columns))
 
     def findings(self) -> Iterator[Finding]:
         """A finding for each row, in order."""
         for row in self.query.ask():
             values = dict(zip(self.columns, row, strict=True))
             yield Finding(self.table, values["pk"], self.what.format(**values))
+
+
+def _columns(what: str) -> list[str]:
+    return list(dict.fromkeys(["pk", *(name for _, name, _, _ in Formatter().parse(what) if name)]))
+
+
+def _asked(rows: QuerySet, columns: list[str]) -> QuerySet:
+    return rows.order_by("pk").values(*columns)
 
 
 @cache
@@ -55,8 +61,7 @@ def answers_to(questions: Callable[[], Iterator[Question]]) -> Iterator[Finding]
 
 def findings(rows: QuerySet, what: str) -> Iterator[Finding]:
     """A finding for each of these rows, in order, where they're known only now; `what` as in `Question`."""
-    fields = [name for _, name, _, _ in Formatter().parse(what) if name]
-    for row in rows.order_by("pk").values("pk", *fields):
+    for row in _asked(rows, _columns(what)):
         yield Finding(rows.model._meta.db_table, row["pk"], what.format(**row))
 
 
