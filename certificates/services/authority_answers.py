@@ -35,8 +35,8 @@ LONGEST_TROUBLE = 500
 Answer = HandedIn | Waiting | Issued | Refused | Closed | datetime | None
 
 
-def store_answer(enrollment_id: int, number: int, step: str, answer: Answer, *, at: datetime) -> None:
-    """Store what the authority answered, unless what was due has changed since: then it is asked anew."""
+def store_answer(enrollment_id: int, number: int, answer: Answer, *, at: datetime) -> None:
+    """Store what the authority answered, unless what was due has changed since: then it is asked again."""
     locked = _lock(enrollment_id, number)
     if locked is None:
         return
@@ -184,7 +184,7 @@ def _store_closed(enrollment: Enrollment, certificate: Certificate, answer: Clos
     certificate.save()
     if was_awaited:
         hooks.certificate_changed(certificate, at=at)
-    end_revocation(certificate, at=at)
+    _end_revocation(certificate, at=at)
 
 
 def _store_refused(enrollment: Enrollment, certificate: Certificate, answer: Refused, *, at: datetime) -> None:
@@ -215,7 +215,7 @@ def _store_revoked(enrollment: Enrollment, certificate: Certificate, answer: dat
         close_application(certificate)
         certificate.save()
         hooks.certificate_changed(certificate, at=at)
-    end_revocation(certificate, at=at)
+    _end_revocation(certificate, at=at)
 
 
 def _store_revoking(enrollment: Enrollment, certificate: Certificate, answer: None, *, at: datetime) -> None:
@@ -237,7 +237,7 @@ _STORE: dict[type, Callable[..., None]] = {
 # --- The end of a revocation -------------------------------------------------------------------
 
 
-def end_revocation(certificate: Certificate, *, at: datetime) -> None:
+def _end_revocation(certificate: Certificate, *, at: datetime) -> None:
     """Once nothing of a locked certificate is valid or under way any more, it is revoked."""
     if certificate.state != CertificateState.REVOKING or not certificate.revocation_confirmed_at:
         return

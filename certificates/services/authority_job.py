@@ -43,7 +43,7 @@ def advance_enrollment(payload: dict[str, Any], *, at: datetime) -> Callable[[],
         logger.exception("authority %s: %s of %s failed", enrollment.authority, step, enrollment)
         words = f"{step}: {type(fault).__name__}"
         return partial(store_trouble, enrollment.pk, enrollment.step, words, at=at)
-    return partial(store_answer, enrollment.pk, enrollment.step, step, answer, at=at)
+    return partial(store_answer, enrollment.pk, enrollment.step, answer, at=at)
 
 
 def _ask(step: str, enrollment: Enrollment, *, at: datetime) -> Answer:

@@ -93,7 +93,7 @@ def go_on(certificate: Certificate) -> None:
 
 def revoke_at_authority(certificate: Certificate) -> None:
     """A revocation is confirmed: everything issued for a locked certificate is revoked, what runs is closed."""
-    for enrollment in unended(certificate):
+    for enrollment in _unended(certificate):
         take_next_step(enrollment)
 
 
@@ -110,10 +110,10 @@ def refuse_running(certificate: Certificate, cause: str, *, at: datetime) -> Non
 
 def to_end(certificate: Certificate, *, at: datetime) -> list[Enrollment]:
     """What must still be revoked or closed before a certificate counts as revoked; what expired needs nothing."""
-    return list(unended(certificate).exclude(not_after__lte=at))
+    return list(_unended(certificate).exclude(not_after__lte=at))
 
 
-def unended(certificate: Certificate) -> QuerySet[Enrollment]:
+def _unended(certificate: Certificate) -> QuerySet[Enrollment]:
     states = sorted(RUNNING | {EnrollmentState.ISSUED})
     return Enrollment.objects.filter(certificate=certificate, state__in=states).order_by("id")
 
