@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from core.business_days import BusinessDay, add_business_days, last_day_with_nth_business_day_by
@@ -182,6 +183,7 @@ class Case:
                 return date.fromordinal(min(day - 1, self.expiration_day))
         return date.fromordinal(self.expiration_day)
 
+    @cached_property
     def last_day_to_revoke(self) -> date | None:
         """The last day on which a completed revocation leads to *yes*; the expiration doesn't cap it.
 
@@ -194,20 +196,23 @@ class Case:
                 return date.fromordinal(min(day - 1, LAST_DAY))
         return None
 
+    @cached_property
     def last_day_to_request_once_revoked(self) -> date:
         """The last day on which the refund can be requested if the revocation is completed today."""
         for day in self.cut_days:
             if self.once_revoked(day, revoked_on=self.today).outcome != Outcome.YES:
-                return min(date.fromordinal(day - 1), self.last_day_before_expiration())
-        return self.last_day_before_expiration()
+                return min(date.fromordinal(day - 1), self.last_day_before_expiration)
+        return self.last_day_before_expiration
 
+    @cached_property
     def last_day_before_expiration(self) -> date:
         """The last day of which a part lies before the expiration: one that ends at midnight has nothing of its day."""
         return service_day(self.facts.expires_at - timedelta(microseconds=1))
 
+    @cached_property
     def last_useful_day_to_revoke(self) -> date:
         """`last_day_to_revoke`, but not after the last day to request the refund: from then on it brings nothing."""
-        request_by, revoke_by = self.last_day_to_request_once_revoked(), self.last_day_to_revoke()
+        request_by, revoke_by = self.last_day_to_request_once_revoked, self.last_day_to_revoke
         return request_by if revoke_by is None else min(request_by, revoke_by)
 
     def days_of_bounds(self, column: str, test: DayRange) -> list[int]:
@@ -292,7 +297,7 @@ def _of_supported(case: Case) -> dict[str, Any]:
 
 
 def _of_revocation(case: Case) -> dict[str, Any]:
-    revoke_by = case.last_day_to_revoke()
+    revoke_by = case.last_day_to_revoke
     if revoke_by is None or case.stage == Stage.REVOKING:
         return {"revoke_by": revoke_by}
     safe = last_day_with_nth_business_day_by(revoke_by, case.policy.revocation_allowance)

@@ -72,7 +72,7 @@ def _any_of(conditions: list[Condition]) -> Condition:
 def _of_stage(case: Case) -> Condition:
     text = str(_STAGES[case.stage])
     if case.stage in {Stage.ISSUED, Stage.REVOKING}:
-        text %= {"revoke_by": case.last_useful_day_to_revoke()}
+        text %= {"revoke_by": case.last_useful_day_to_revoke}
     return Condition("stage", text, _stage_fact(case.stage, case.facts), is_met=case.row.outcome == Outcome.YES)
 
 

@@ -139,16 +139,14 @@ class Placeholders(Mapping[str, str]):
     def __len__(self) -> int:
         return len(_TOLD)
 
-    @cached_property
+    @property
     def revoke_by(self) -> date | None:
-        return self.case.last_useful_day_to_revoke() if self.assessment.needs_revocation else None
+        return self.case.last_useful_day_to_revoke if self.assessment.needs_revocation else None
 
     @cached_property
     def safe_day(self) -> BusinessDay | None:
         if self.revoke_by is None or self.case.stage == Stage.REVOKING:
             return None
-        if self.revoke_by == self.assessment.revoke_by and self.assessment.safe_revoke_by:
-            return BusinessDay(self.assessment.safe_revoke_by, self.assessment.calendar == "provisional")
         return last_day_with_nth_business_day_by(self.revoke_by, self.policy.revocation_allowance)
 
     @property
@@ -159,12 +157,12 @@ class Placeholders(Mapping[str, str]):
     def request_by(self) -> date | None:
         """The last day to request the refund, also where the revocation still comes first."""
         if self.assessment.needs_revocation:
-            return self.case.last_day_to_request_once_revoked()
+            return self.case.last_day_to_request_once_revoked
         if self.assessment.outcome == Outcome.NOT_YET:
             return last_day_before(self.assessment.changes_at)
         # `assess` names the expiration day also where the certificate expires as it begins.
         request_by = self.assessment.request_by
-        return request_by and min(request_by, self.case.last_day_before_expiration())
+        return request_by and min(request_by, self.case.last_day_before_expiration)
 
     @property
     def is_late(self) -> bool:

@@ -206,7 +206,7 @@ def test_no_sentence_names_a_day_to_revoke_after_the_last_day_for_a_refund():
     for facts, at in ASKED:
         explained, case = explain(facts, at), case_of(facts, at)
         for day in filter(None, (explained.safe_revoke_by, explained.revoke_by)):
-            assert day <= case.last_day_to_request_once_revoked()
+            assert day <= case.last_day_to_request_once_revoked
 
 
 def test_after_a_window_the_request_was_late_not_the_revocation():
