@@ -106,14 +106,14 @@ def obstacle_of(situation: Situation) -> tuple[str, dict[str, Any]]:
         return refunded_outside(situation)
     if rule in REVOCATIONS:
         return REVOCATIONS[rule], {**context, **_revocation(situation)}
-    return NOT_REFUNDABLE, {**context, **_refusal(situation, situation.answer)}
+    return NOT_REFUNDABLE, {**context, **_refusal(situation, situation.answer, is_overruled=bool(situation.overruled))}
 
 
 def refunded_outside(situation: Situation) -> tuple[str, dict[str, Any]]:
     """The same while a refund that was made directly at the payment channel blocks it."""
     context = certificate_facts(situation.certificate, situation.at)
     why = found_in_words(situation.certificate.refund_found_at)
-    return NOT_REFUNDABLE, {**context, **_refusal(situation, why)}
+    return NOT_REFUNDABLE, {**context, **_refusal(situation, why, is_overruled=True)}
 
 
 def _overruled(situation: Situation) -> dict[str, Any]:
@@ -121,10 +121,9 @@ def _overruled(situation: Situation) -> dict[str, Any]:
     return {"answer": situation.answer, "is_overruled": True, "explanation": situation.explanation}
 
 
-def _refusal(situation: Situation, why: str) -> dict[str, Any]:
+def _refusal(situation: Situation, why: str, *, is_overruled: bool) -> dict[str, Any]:
     """Why there is no refund now. Where something other than the policy decides, its answer is shown below."""
     explanation = situation.explanation
-    is_overruled = why != explanation.answer
     return {"refund": situation.newest, "why": why, "is_overruled": is_overruled, "explanation": explanation}
 
 
