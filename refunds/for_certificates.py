@@ -22,7 +22,7 @@ def prospects_of(certificate: Certificate, *, at: datetime) -> Prospects:
     assessment, explanation = situation.assessment, situation.explanation
     return Prospects(
         is_open=False,
-        possible_until=assessment.request_by or explanation.revoke_by,
+        possible_until=explanation.revoke_by or explanation.request_by,
         sentences=(explanation.answer, explanation.advice),
         explained=explained,
         needs_revocation=assessment.needs_revocation,

@@ -6,6 +6,7 @@ import pytest
 
 from certificates import hooks
 from certificates.models import Certificate
+from core.clock import start_of_day
 from core.models import User
 from refunds.for_certificates import prospects_of
 from refunds.rules.policies import Rule
@@ -82,6 +83,15 @@ def test_revoked_in_time_it_is_possible_until_the_end(customer: User) -> None:
     told = of(factories.revoked(customer))
     assert (told.possible_until, told.amount, told.needs_revocation) == (date(2027, 11, 18), 120_000, False)
     assert told.sentences[0] == "You can get CNY 1,200.00 back after a review. Request it by 2027-11-18."
+
+
+def test_an_end_at_midnight_leaves_the_day_before(customer: User) -> None:
+    certificate = factories.revoked(customer)
+    ends = start_of_day(date(2027, 11, 18))
+    Certificate.objects.filter(pk=certificate.pk).update(not_after=ends, service_ends_at=ends)
+    told = of(certificate)
+    assert told.possible_until == date(2027, 11, 17)
+    assert told.sentences[0] == "You can get CNY 1,200.00 back after a review. Request it by 2027-11-17."
 
 
 @pytest.mark.parametrize("rule", [rule for rule in cases.REFUSED if not rule.startswith("revo") or "late" in rule])
