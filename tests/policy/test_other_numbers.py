@@ -1,10 +1,12 @@
 """Under a policy with other numbers, every page and every email says those and none of the shipped ones."""
 
+import ast
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -14,6 +16,7 @@ from django.urls import reverse
 
 from certificates.models import Certificate
 from certificates.services import record_issued
+from certificates.services.mails import tell_revoked
 from certificates.states import CertificateState
 from core.clock import service_day
 from core.mail import compose
@@ -326,3 +329,46 @@ def test_the_record_says_them(act: Act, customer: User, reviewer: User, cashier:
     text = page(signed_in(customer), f"/refunds/{request.reference}/")
     assert [said for said in IN_REVIEW if said not in text] == [], text
     assert_other_numbers(text, facts_in_words(request.certificate))
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (factories.revoked, ["Revoked within 41 days of the issue"]),
+        (revoked_late, ["completed more than 41 days after the issue"]),
+    ],
+)
+def test_the_email_about_a_revocation_says_them(build: Build, said: list[str], customer: User):
+    certificate = Certificate.objects.select_related("order", "product").get(pk=build(customer).pk)
+    tell_revoked(certificate, at=NOON)
+    message = compose(Notice.objects.get(template="revocation_done"))
+    for text in (str(message.body), str(message.alternatives[0][0])):
+        assert [each for each in said if each not in text] == [], text
+        assert_other_numbers(unescape(re.sub(r"<[^>]+>", " ", text)), facts_in_words(certificate))
+
+
+# --- Sentences as they're written --------------------------------------------------------------
+
+TYPED_IN = re.compile(r"\b(28|15|5|five|fifteen|twenty-eight) (calendar |business )?days?\b|\b(15|5) business\b", re.I)
+SAYS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext"}
+
+
+def sentences_of(path: Path) -> Iterator[str]:
+    """What a file says to people: all of a template, and what Python code hands to gettext."""
+    if path.suffix != ".py":
+        yield path.read_text()
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SAYS:
+            yield from (
+                each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)
+            )
+
+
+def test_no_sentence_has_a_number_of_the_rules_typed_into_it():
+    floors = ("core", "payments", "certificates", "refunds", "console")
+    files = [path for floor in floors for path in (settings.BASE_DIR / floor).rglob("*.py")]
+    files += [path for path in (settings.BASE_DIR / "templates").rglob("*") if path.suffix in {".html", ".txt"}]
+    sentences = [(path, sentence) for path in files for sentence in sentences_of(path)]
+    assert len(sentences) > 1_000
+    assert [(str(path), said) for path, said in sentences if TYPED_IN.search(said)] == []
