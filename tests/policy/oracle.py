@@ -100,6 +100,32 @@ def next_change(facts: Facts, at: datetime) -> datetime | None:
     return None
 
 
+# Until the rule names some.
+NO_DAYS: dict[str, Any] = {
+    "warnings": [],
+    "request_by": None,
+    "revoke_by": None,
+    "safe_revoke_by": None,
+    "review_due": None,
+    "calendar": None,
+}
+
+
+def count_business_days(given: dict[str, Any], today: date, end: date) -> None:
+    """Fill in what's counted in business days, which all policies count alike: the review and the safe day."""
+    if given["review"] == "manual":
+        given["review_due"] = nth_business_day_after(today, 15)
+        given["calendar"] = calendar_of(today + ONE_DAY, given["review_due"])
+        given["warnings"] = ["may-not-finish-before-expiry"] if given["review_due"] > end else []
+    if given["rule"] == "revoke-first":
+        safe = given["revoke_by"]
+        while nth_business_day_after(safe, 5) > given["revoke_by"]:
+            safe -= ONE_DAY
+        given["safe_revoke_by"] = safe
+        given["calendar"] = calendar_of(safe + ONE_DAY, given["revoke_by"])
+        given["warnings"] = ["revocation-may-finish-late"] if today > safe else []
+
+
 def answer(facts: Facts, at: datetime) -> dict[str, Any]:
     known = so_far(facts, at)
     rule, today = rule_at(known, at), day_of(at)
@@ -111,12 +137,7 @@ def answer(facts: Facts, at: datetime) -> dict[str, Any]:
         "amount": facts["paid"] if supported else None,
         "currency": facts["currency"],
         "button": supported or rule in {"revoke-first", "revocation-pending"},
-        "warnings": [],
-        "request_by": None,
-        "revoke_by": None,
-        "safe_revoke_by": None,
-        "review_due": None,
-        "calendar": None,
+        **NO_DAYS,
         "changes_at": next_change(known, at),
     }
     end = day_of(facts["expires_at"])
@@ -125,17 +146,7 @@ def answer(facts: Facts, at: datetime) -> dict[str, Any]:
     if rule.startswith("unissued") and supported:
         days = [day_of(facts["purchased_at"]) + 5 * ONE_DAY, end - 15 * ONE_DAY]
         given["request_by"] = min(sorted(days)[-1], end)
-    if given["review"] == "manual":
-        given["review_due"] = nth_business_day_after(today, 15)
-        given["calendar"] = calendar_of(today + ONE_DAY, given["review_due"])
-        given["warnings"] = ["may-not-finish-before-expiry"] if given["review_due"] > end else []
     if rule in {"revoke-first", "revocation-pending"}:
         given["revoke_by"] = day_of(facts["issued_at"]) + 28 * ONE_DAY
-    if rule == "revoke-first":
-        safe = given["revoke_by"]
-        while nth_business_day_after(safe, 5) > given["revoke_by"]:
-            safe -= ONE_DAY
-        given["safe_revoke_by"] = safe
-        given["calendar"] = calendar_of(safe + ONE_DAY, given["revoke_by"])
-        given["warnings"] = ["revocation-may-finish-late"] if today > safe else []
+    count_business_days(given, today, end)
     return given

@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from tests.policy.oracle import (
+    NO_DAYS,
     ONE_DAY,
     SHANGHAI,
     Facts,
-    calendar_of,
+    count_business_days,
     day_of,
-    nth_business_day_after,
     so_far,
 )
 
@@ -119,27 +119,12 @@ def answer(facts: Facts, at: datetime) -> dict[str, Any]:
         "amount": facts["paid"] if supported else None,
         "currency": facts["currency"],
         "button": supported or rule in {"revoke-first", "revocation-pending"},
-        "warnings": [],
-        "request_by": None,
-        "revoke_by": None,
-        "safe_revoke_by": None,
-        "review_due": None,
-        "calendar": None,
+        **NO_DAYS,
         "changes_at": next_change(known, at),
     }
     if supported:
         given["request_by"] = last_while(lambda day: day <= end and is_supported_on(known, day), today)
-    if given["review"] == "manual":
-        given["review_due"] = nth_business_day_after(today, 15)
-        given["calendar"] = calendar_of(today + ONE_DAY, given["review_due"])
-        given["warnings"] = ["may-not-finish-before-expiry"] if given["review_due"] > end else []
     if rule in {"revoke-first", "revocation-pending"}:
         given["revoke_by"] = last_while(lambda day: is_worth_revoking_on(known, day), today)
-    if rule == "revoke-first":
-        safe = given["revoke_by"]
-        while nth_business_day_after(safe, 5) > given["revoke_by"]:
-            safe -= ONE_DAY
-        given["safe_revoke_by"] = safe
-        given["calendar"] = calendar_of(safe + ONE_DAY, given["revoke_by"])
-        given["warnings"] = ["revocation-may-finish-late"] if today > safe else []
+    count_business_days(given, today, end)
     return given

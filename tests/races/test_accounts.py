@@ -1,5 +1,8 @@
 """Staff and an account's owner write to the account at the same moment: neither undoes what the other did."""
 
+from types import ModuleType
+from typing import Any
+
 import pytest
 from allauth.account import adapter
 from django.contrib.auth import password_validation
@@ -71,6 +74,11 @@ def restore(owner: User) -> Act:
     return lambda: email_changes.restore_email(link, at=NOON).email
 
 
+def overtaken_by_restoring(owner: User, act: Act, *, at: tuple[ModuleType | type, str]) -> list[Any]:
+    """The outcomes of an act at the intruder's session and of the owner's link, which goes through in between."""
+    return Overtaking(act, restore(owner), at=at, patience=TOO_LONG).outcomes
+
+
 def is_restored(owner: User) -> bool:
     owner.refresh_from_db()
     return owner.email == "old@example.com" and not owner.has_usable_password()
@@ -78,13 +86,9 @@ def is_restored(owner: User) -> bool:
 
 def test_settings_saved_meanwhile_bring_back_neither_password_nor_address(intruder: Client, owner: User) -> None:
     page, typed = reverse("settings"), {"language": "en", "time_zone": "Europe/Berlin"}
-    race = Overtaking(
-        lambda: intruder.post(page, typed).status_code,
-        restore(owner),
-        at=(models, "construct_instance"),
-        patience=TOO_LONG,
-    )
-    assert race.outcomes == [302, "old@example.com"]
+    assert overtaken_by_restoring(
+        owner, lambda: intruder.post(page, typed).status_code, at=(models, "construct_instance")
+    ) == [302, "old@example.com"]
     assert is_restored(owner)
     assert owner.time_zone == "Europe/Berlin"
 
@@ -92,24 +96,16 @@ def test_settings_saved_meanwhile_bring_back_neither_password_nor_address(intrud
 def test_password_changed_meanwhile_is_refused(intruder: Client, owner: User) -> None:
     page = reverse("account_change_password")
     typed = {"oldpassword": PASSWORD, "password1": "the-intruders-own-1", "password2": "the-intruders-own-1"}
-    race = Overtaking(
-        lambda: intruder.post(page, typed).status_code,
-        restore(owner),
-        at=(adapter, "validate_password"),
-        patience=TOO_LONG,
-    )
-    assert race.outcomes == [403, "old@example.com"]
+    assert overtaken_by_restoring(
+        owner, lambda: intruder.post(page, typed).status_code, at=(adapter, "validate_password")
+    ) == [403, "old@example.com"]
     assert is_restored(owner)
 
 
 def test_address_change_asked_for_meanwhile_is_refused(intruder: Client, owner: User) -> None:
     typed = {"new_email": "again@example.com", "password": PASSWORD}
-    race = Overtaking(
-        lambda: intruder.post(reverse("change_email"), typed).status_code,
-        restore(owner),
-        at=(AccountAdapter, "reauthenticate"),
-        patience=TOO_LONG,
-    )
-    assert race.outcomes == [422, "old@example.com"]
+    assert overtaken_by_restoring(
+        owner, lambda: intruder.post(reverse("change_email"), typed).status_code, at=(AccountAdapter, "reauthenticate")
+    ) == [422, "old@example.com"]
     assert is_restored(owner)
     assert not owner.email_changes.filter(new_email="again@example.com").exists()
