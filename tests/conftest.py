@@ -58,9 +58,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("one_database")
     is_long = "soak" in config.option.markexpr or os.environ.get("HYPOTHESIS_PROFILE") == "soak"
     skipped = [*([] if is_long else ["soak"]), *(["one_database"] if connection.vendor == "postgresql" else [])]
-    left_out = [item for item in items if any(map(item.get_closest_marker, skipped))]
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        (left_out if any(map(item.get_closest_marker, skipped)) else kept).append(item)
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not any(map(item.get_closest_marker, skipped))]
+    items[:] = kept
 
 
 @pytest.fixture

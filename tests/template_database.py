@@ -54,8 +54,12 @@ def _on_sqlite(create: Callable[[], str]) -> str:
         finally:
             connection.creation._create_test_db = plain
     name = create()
+    # Under another name until it's whole: whoever is killed here must not leave half a template.
+    half = template.with_suffix(".half")
+    half.unlink(missing_ok=True)
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM INTO %s", [str(template)])
+        cursor.execute("VACUUM INTO %s", [str(half)])
+    half.rename(template)
     return name
 
 
