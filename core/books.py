@@ -54,13 +54,13 @@ def _prepared(questions: Callable[[], Iterator[Question]]) -> tuple[Question, ..
 
 
 def answers_to(questions: Callable[[], Iterator[Question]]) -> Iterator[Finding]:
-    """What questions that are always the same find, put together once for a process."""
+    """What these questions find. They never change, so their queries are put together once per process."""
     for question in _prepared(questions):
         yield from question.findings()
 
 
 def findings(rows: QuerySet, what: str) -> Iterator[Finding]:
-    """A finding for each of these rows, in order, where they're known only now; `what` as in `Question`."""
+    """A finding for each of these rows, in order, for rows that are known only now; `what` as in `Question`."""
     for row in _asked(rows, _columns(what)):
         yield Finding(rows.model._meta.db_table, row["pk"], what.format(**row))
 

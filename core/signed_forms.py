@@ -9,7 +9,7 @@ from django.core import signing
 
 
 class HandedOut(Protocol):
-    """A frozen dataclass of what a form carries: whose it is, and the key that one submission is known by."""
+    """A frozen dataclass of what a form carries: whose it is, and the key that identifies one submission."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 

@@ -1,7 +1,7 @@
 """What the console wants of an authority for one certificate: an order made, proven, closed or revoked.
 
-The services call these; each works out the step that's due and queues the job that takes it (`authority_job`). To
-change what's due is to call `take_next_step`, after which a job queued for an earlier step does nothing.
+The other services call these. Whatever changes the step that's due ends with `take_next_step`, which queues the job
+that asks the authority (`authority_job`); a job queued for an earlier step then does nothing.
 """
 
 from datetime import datetime, timedelta

@@ -32,7 +32,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class ApprovalQuestion:
-    """A person who looks at a request, with its certificate, at a moment."""
+    """What would happen if this person approved this request at this moment? The request comes with its certificate."""
 
     request: RefundRequest
     by: User
@@ -51,7 +51,7 @@ class ApprovalQuestion:
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """One answer to what approving does: when it's the answer, and how staff read it in a list and on a page.
+    """One possible answer: when it applies, what approving then does, and how staff read it in a list and on a page.
 
     `refusal` is what the act raises; `on_page` may name the `facts` that have changed.
     """
